@@ -1,0 +1,173 @@
+"""Where voxels lie: one affine is the only truth about spacing, direction and origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_medseg.core.errors import GeometryError
+
+Plane = Literal["axial", "coronal", "sagittal"]
+PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+# World axis (x, y, z of LPS) that each plane's normal follows.
+_WORLD_AXIS: dict[str, int] = {"axial": 2, "coronal": 1, "sagittal": 0}
+_LETTERS = (("R", "L"), ("A", "P"), ("I", "S"))  # towards smaller, towards larger LPS coordinate
+ANISOTROPY_LIMIT = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """A grid of voxels placed in the patient.
+
+    Parameters
+    ----------
+    shape : (Z, Y, X)
+        Number of voxels along each array axis; a 2-D image has Z = 1.
+    affine : (4, 4) float64
+        Maps a homogeneous array index (z, y, x, 1) to world (x, y, z, 1) in mm, LPS.
+    spacing_known : bool
+        False for pictures without a size in mm; lengths are then pixels.
+    regular : bool
+        False when the slices are not evenly spaced; 3-D tools are then off.
+
+    Raises
+    ------
+    GeometryError
+        If the affine is not finite or cannot be inverted.
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+    spacing_known: bool = True
+    regular: bool = True
+
+    def __post_init__(self) -> None:
+        affine = np.array(self.affine, dtype=np.float64)
+        if affine.shape != (4, 4) or not np.all(np.isfinite(affine)):
+            raise GeometryError("The image's affine is not a finite 4 x 4 matrix, so it cannot be placed.")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise GeometryError(f"An image needs three sizes of at least 1, not {self.shape}.")
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        if lengths.min() == 0 or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-6:
+            raise GeometryError("The image's affine is flat: two of its axes point the same way.")
+        affine.setflags(write=False)
+        object.__setattr__(self, "affine", affine)
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def of_pixels(cls, shape: tuple[int, int, int]) -> Geometry:
+        """Place a picture that knows no millimetres: pixels, upright, origin at the first pixel."""
+        return cls(shape, from_spacing((1.0, 1.0, 1.0)), spacing_known=False)
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along (z, y, x), in mm or pixels."""
+        z, y, x = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(z), float(y), float(x)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    @property
+    def is_2d(self) -> bool:
+        """Whether there is a single slice."""
+        return self.shape[0] == 1
+
+    def axis_of(self, plane: Plane) -> int:
+        """Array axis (0, 1 or 2) a plane's slices are counted along."""
+        return self._world_axes.index(_WORLD_AXIS[plane])
+
+    def plane_of(self, axis: int) -> Plane:
+        """Name the plane whose slices are counted along an array axis."""
+        world = self._world_axes[axis]
+        return next(plane for plane in PLANES if _WORLD_AXIS[plane] == world)
+
+    @property
+    def native_plane(self) -> Plane:
+        """The plane of the stored slices (array axis 0)."""
+        return self.plane_of(0)
+
+    @property
+    def _world_axes(self) -> tuple[int, int, int]:
+        """World axis nearest to each array axis; a permutation, the best of the six."""
+        if not self.spacing_known and self.is_2d:
+            return (2, 1, 0)
+        cosines = np.abs(self.direction)  # [world, array axis]
+        orders = [(2, 1, 0), (2, 0, 1), (1, 2, 0), (1, 0, 2), (0, 2, 1), (0, 1, 2)]
+        return max(orders, key=lambda order: float(sum(cosines[w, a] for a, w in enumerate(order))))
+
+    @property
+    def direction(self) -> NDArray[np.float64]:
+        """(3, 3) unit world vector (x, y, z) of each array axis, one a column."""
+        columns = self.affine[:3, :3]
+        return columns / np.linalg.norm(columns, axis=0)
+
+    @property
+    def obliqueness_degrees(self) -> float:
+        """Largest angle between an array axis and the body axis it stands for."""
+        cosines = [abs(self.direction[w, a]) for a, w in enumerate(self._world_axes)]
+        return float(np.degrees(np.arccos(np.clip(min(cosines), -1.0, 1.0))))
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the array axes are not at right angles to each other (beyond 0.1 degree)."""
+        gram = self.direction.T @ self.direction
+        return bool(np.abs(gram - np.eye(3)).max() > np.sin(np.radians(0.1)))
+
+    @property
+    def is_anisotropic(self) -> bool:
+        """Whether slices lie more than three pixel sizes apart: in-plane methods only."""
+        z, y, x = self.spacing
+        return not self.is_2d and z > ANISOTROPY_LIMIT * max(y, x)
+
+    @property
+    def supports_3d(self) -> bool:
+        """Whether tools that join slices may be used."""
+        return self.regular and not self.is_2d
+
+    def ends(self, axis: int) -> tuple[str, str]:
+        """Body letters at the first and at the last index of an array axis, such as ('A', 'P')."""
+        world = self._world_axes[axis]
+        low, high = _LETTERS[world]
+        return (low, high) if self.direction[world, axis] > 0 else (high, low)
+
+    def index_to_world(self, index: ArrayLike) -> NDArray[np.float64]:
+        """Map (..., 3) array indices (z, y, x) to (..., 3) world positions (x, y, z) in mm, LPS."""
+        index = np.asarray(index, dtype=np.float64)
+        return np.asarray(index @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def world_to_index(self, world: ArrayLike) -> NDArray[np.float64]:
+        """Map (..., 3) world positions (x, y, z) in mm, LPS, to (..., 3) array indices (z, y, x)."""
+        inverse = np.linalg.inv(self.affine[:3, :3])
+        return np.asarray((np.asarray(world, dtype=np.float64) - self.affine[:3, 3]) @ inverse.T)
+
+    def crop(self, start: tuple[int, int, int], stop: tuple[int, int, int]) -> Geometry:
+        """Take the part of the grid between two array indices, half-open."""
+        affine = self.affine.copy()
+        affine[:3, 3] = self.index_to_world(start)
+        shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
+        return Geometry(shape, affine, self.spacing_known, self.regular)
+
+    def same_grid(self, other: Geometry, tolerance: float = 1e-3) -> bool:
+        """Whether two grids have the same shape and no corner differs by more than `tolerance` voxels."""
+        if self.shape != other.shape:
+            return False
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in self.shape])).reshape(3, -1).T
+        shift = self.world_to_index(other.index_to_world(corners)) - corners
+        return bool(np.abs(shift).max() <= tolerance)
+
+
+def from_spacing(
+    spacing: tuple[float, float, float], origin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> NDArray[np.float64]:
+    """Affine of an upright axial grid from its (z, y, x) spacing and (x, y, z) origin in mm."""
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2] = spacing
+    affine[:3, 3] = origin
+    affine[3, 3] = 1.0
+    return affine

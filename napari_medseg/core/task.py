@@ -1,0 +1,75 @@
+"""What is to be outlined on which kind of image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.structure import Structure, colour_of
+
+RuleKind = Literal["inside", "excludes"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How two structures share space: `first` lies inside `second`, or the two never overlap."""
+
+    kind: RuleKind
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """An objective on a modality and a region, with its structures in order.
+
+    Parameters
+    ----------
+    slug : str
+        Short name: the folder of the data set it was trained on, or what the person typed.
+    modality, anatomy, objective, site : str
+        Words as in the data set, "" when unknown.
+    structures : tuple of Structure
+        In order; a model fits a task when the ordered names are equal.
+    rules : tuple of Rule
+        Which structures lie inside or exclude each other.
+    """
+
+    slug: str
+    modality: str = ""
+    anatomy: str = ""
+    objective: str = ""
+    site: str = ""
+    structures: tuple[Structure, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def structure_names(self) -> tuple[str, ...]:
+        """Ordered names, the key by which models are matched."""
+        return tuple(structure.name for structure in self.structures)
+
+    def fits(self, structure_names: Sequence[str]) -> bool:
+        """Whether a model with these ordered structure names can do this task."""
+        return self.structure_names == tuple(structure_names)
+
+    def structure(self, name: str) -> Structure:
+        """Find a structure by name.
+
+        Raises
+        ------
+        TaskError
+            If the task has no such structure.
+        """
+        for structure in self.structures:
+            if structure.name == name:
+                return structure
+        known = ", ".join(self.structure_names) or "none"
+        raise TaskError(f"The task '{self.slug}' has no structure '{name}'; it has: {known}.")
+
+
+def task_of(slug: str, names: Sequence[str], **words: str) -> Task:
+    """Make a task from structure names, with colours in order."""
+    structures = tuple(Structure(name, colour_of(i)) for i, name in enumerate(names))
+    return Task(slug, structures=structures, **words)

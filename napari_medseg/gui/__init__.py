@@ -1,0 +1,1 @@
+"""The panel in napari; the only room that speaks Qt."""

@@ -1,0 +1,1 @@
+"""Corrections or data sets in, weights out."""
