@@ -32,6 +32,9 @@ class Geometry:
         False for pictures without a size in mm; lengths are then pixels.
     regular : bool
         False when the slices are not evenly spaced; 3-D tools are then off.
+    oriented : bool
+        False where the file does not say how the grid lies in the body, such as in a photograph or most
+        ultrasound: no orientation letters are then shown and nothing is turned.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Geometry:
     affine: NDArray[np.float64]
     spacing_known: bool = True
     regular: bool = True
+    oriented: bool = True
 
     def __post_init__(self) -> None:
         affine = np.array(self.affine, dtype=np.float64)
@@ -60,7 +64,7 @@ class Geometry:
     @classmethod
     def of_pixels(cls, shape: tuple[int, int, int]) -> Geometry:
         """Place a picture that knows no millimetres: pixels, upright, origin at the first pixel."""
-        return cls(shape, from_spacing((1.0, 1.0, 1.0)), spacing_known=False)
+        return cls(shape, from_spacing((1.0, 1.0, 1.0)), spacing_known=False, oriented=False)
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -95,7 +99,7 @@ class Geometry:
     @property
     def _world_axes(self) -> tuple[int, int, int]:
         """World axis nearest to each array axis; a permutation, the best of the six."""
-        if not self.spacing_known and self.is_2d:
+        if not self.oriented:
             return (2, 1, 0)
         cosines = np.abs(self.direction)  # [world, array axis]
         orders = [(2, 1, 0), (2, 0, 1), (1, 2, 0), (1, 0, 2), (0, 2, 1), (0, 1, 2)]
@@ -151,7 +155,7 @@ class Geometry:
         affine = self.affine.copy()
         affine[:3, 3] = self.index_to_world(start)
         shape = (stop[0] - start[0], stop[1] - start[1], stop[2] - start[2])
-        return Geometry(shape, affine, self.spacing_known, self.regular)
+        return Geometry(shape, affine, self.spacing_known, self.regular, self.oriented)
 
     def same_grid(self, other: Geometry, tolerance: float = 1e-3) -> bool:
         """Whether two grids have the same shape and no corner differs by more than `tolerance` voxels."""

@@ -1,0 +1,238 @@
+"""Volumes and masks as ordinary napari layers, the right way up and without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_medseg.core.geometry import Geometry, Plane
+from napari_medseg.core.mask import Mask
+from napari_medseg.core.volume import Volume
+from napari_medseg.imaging.window import default_window
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Labels
+    from napari.viewer import Viewer
+
+Colour = tuple[int, int, int]
+KEY = "medseg"  # layer.metadata[KEY]: the Volume a layer shows or lies on
+ROLE = "medseg_role"  # layer.metadata[ROLE]: "image", "mask", "proposal" or what the panel says
+_FINE = 128  # below this many pixels an outline is one pixel wide, else two
+
+
+@dataclass(frozen=True, eq=False)
+class Display:
+    """How a grid is turned for the screen: whole axes permuted and flipped, never resampled.
+
+    Displayed dimension 0 runs from head to foot, 1 from front to back, 2 from the patient's right to
+    left, so that axial slices show the front above and the patient's right on the left, and coronal and
+    sagittal slices the head above. A grid whose place in the body is unknown is shown as it is stored.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        The grid.
+    """
+
+    geometry: Geometry
+
+    @property
+    def axes(self) -> tuple[int, int, int]:
+        """Array axis of each displayed dimension."""
+        if not self.geometry.oriented:
+            return 0, 1, 2
+        axis_of = self.geometry.axis_of
+        return axis_of("axial"), axis_of("coronal"), axis_of("sagittal")
+
+    @property
+    def flipped(self) -> tuple[bool, bool, bool]:
+        """Whether each displayed dimension runs against its array axis."""
+        if not self.geometry.oriented:
+            return False, False, False
+        first = [self.geometry.ends(axis)[0] for axis in self.axes]
+        return first[0] != "S", first[1] != "A", first[2] != "R"
+
+    @property
+    def scale(self) -> tuple[float, float, float]:
+        """Distance between neighbours along the displayed dimensions, in `unit`."""
+        spacing = self.geometry.spacing if self.geometry.spacing_known else (1.0, 1.0, 1.0)
+        a, b, c = self.axes
+        return spacing[a], spacing[b], spacing[c]
+
+    @property
+    def unit(self) -> str:
+        """Unit of lengths on screen: "mm", or "pixel" where no spacing is known."""
+        return "mm" if self.geometry.spacing_known else "pixel"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of voxels along the displayed dimensions."""
+        a, b, c = (self.geometry.shape[axis] for axis in self.axes)
+        return a, b, c
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """What every layer on this grid is added with: scale, units and axis labels."""
+        labels = ("axial", "coronal", "sagittal") if self.geometry.oriented else ("slice", "row", "column")
+        return {"scale": self.scale, "units": (self.unit,) * 3, "axis_labels": labels}
+
+    def view(self, array: NDArray[Any]) -> NDArray[Any]:
+        """See an array (Z, Y, X[, C]) as displayed; what is written to the view is written to the array."""
+        turned = array.transpose(*self.axes, *range(3, array.ndim))
+        return turned[self._steps]
+
+    def stored(self, view: NDArray[Any]) -> NDArray[Any]:
+        """See a displayed array as stored (Z, Y, X[, C]): the inverse of `view`, no copy either."""
+        return view[self._steps].transpose(*np.argsort(self.axes), *range(3, view.ndim))
+
+    @property
+    def _steps(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1 if flipped else None) for flipped in self.flipped)
+
+    def to_array(self, at: ArrayLike) -> tuple[float, float, float]:
+        """Array index (z, y, x) of a displayed index, fractions kept."""
+        at = np.asarray(at, dtype=np.float64)
+        turned = np.where(self.flipped, np.subtract(self.shape, 1) - at, at)
+        index = turned[np.argsort(self.axes)]
+        return float(index[0]), float(index[1]), float(index[2])
+
+    def to_display(self, at: ArrayLike) -> tuple[float, float, float]:
+        """Displayed index of an array index (z, y, x), fractions kept."""
+        at = np.asarray(at, dtype=np.float64)[list(self.axes)]
+        index = np.where(self.flipped, np.subtract(self.shape, 1) - at, at)
+        return float(index[0]), float(index[1]), float(index[2])
+
+    def dim_of(self, plane: Plane) -> int:
+        """Displayed dimension a plane's slices are counted along."""
+        return self.axes.index(self.geometry.axis_of(plane))
+
+    def order(self, plane: Plane) -> tuple[int, int, int]:
+        """`viewer.dims.order` that shows a plane upright."""
+        dim = self.dim_of(plane)
+        first, second = (d for d in range(3) if d != dim)
+        return dim, first, second
+
+
+def volume_of(viewer: Viewer) -> Volume | None:
+    """The volume that is worked on: the lowest image layer that shows one of ours."""
+    for layer in viewer.layers:
+        volume = layer.metadata.get(KEY)
+        if layer.metadata.get(ROLE) == "image" and isinstance(volume, Volume):
+            return volume
+    return None
+
+
+def add_volume(viewer: Viewer, volume: Volume, display: Display | None = None) -> Image:
+    """Show a volume below all masks; one layer a channel unless it is a colour picture.
+
+    Parameters
+    ----------
+    display : Display or None
+        That of the volume worked on, when this is another one of the same patient.
+
+    Returns
+    -------
+    Image
+        The layer, the first one of several channels; `metadata["medseg"]` is the volume.
+    """
+    n_images = sum(layer.metadata.get(ROLE) == "image" for layer in viewer.layers)
+    added = [viewer.add_image(data, **words) for data, words in image_layers(volume, display)]
+    for position, layer in enumerate(added):
+        viewer.layers.move(viewer.layers.index(layer), n_images + position)
+    return added[0]
+
+
+def image_layers(volume: Volume, display: Display | None = None) -> list[tuple[NDArray[Any], dict[str, Any]]]:
+    """Data and keywords of the image layers that show a volume."""
+    own = Display(volume.geometry)
+    words: dict[str, Any] = {
+        "name": volume.name,
+        "metadata": {KEY: volume, ROLE: "image"},
+        "translate": _offset(own, display),
+        **own.placement,
+    }
+    view = own.view(volume.array)
+    if volume.n_channels in (3, 4) and volume.array.dtype.kind == "u":
+        return [(view, {**words, "rgb": True})]
+    words |= {"contrast_limits": default_window(volume).limits, "colormap": "gray"}
+    if volume.array.ndim == 3:
+        return [(view, words)]
+    several = volume.n_channels > 1
+    names = [f"{volume.name} [{c + 1}]" if several else volume.name for c in range(volume.n_channels)]
+    return [(view[..., c], {**words, "name": name, "visible": c == 0}) for c, name in enumerate(names)]
+
+
+def _offset(own: Display, display: Display | None) -> tuple[float, ...]:
+    """Where the first displayed voxel lies in the frame of the display worked on."""
+    if display is None or not (own.geometry.oriented and display.geometry.oriented):
+        return 0.0, 0.0, 0.0
+    world = own.geometry.index_to_world(own.to_array((0, 0, 0)))
+    at = display.to_display(display.geometry.world_to_index(world))
+    return tuple(float(a * s) for a, s in zip(at, display.scale, strict=True))
+
+
+def add_mask(viewer: Viewer, mask: Mask, display: Display, role: str = "mask") -> list[Labels]:
+    """Show a mask as coloured outlines: one Labels layer for each label array, which it writes into.
+
+    Calling it again with a mask that has changed structures, colours or arrays brings the layers up to
+    date and keeps those that are there. A proposal (`role="proposal"`) is filled, not outlined.
+    """
+    old = [layer for layer in viewer.layers if layer.metadata.get(ROLE) == role]
+    for layer in old[len(mask.arrays) :]:
+        viewer.layers.remove(layer)
+    layers = []
+    for position, array in enumerate(mask.arrays):
+        colours = {v: mask.structure(name).colour for name, (a, v) in mask.places.items() if a == position}
+        if position < len(old):
+            layer = old[position]
+            layer.colormap = colormap(colours)
+            if not np.may_share_memory(layer.data, array):
+                layer.data = display.view(array)
+        else:
+            layer = _add_labels(viewer, array, display, role, colours)
+        layers.append(layer)
+    return layers
+
+
+def add_proposal(viewer: Viewer, geometry: Geometry, *colours: Colour) -> Labels:
+    """Add an empty layer for what a method proposes; value n has the n-th colour."""
+    array = np.zeros(geometry.shape, np.uint8)
+    return _add_labels(viewer, array, Display(geometry), "proposal", dict(enumerate(colours, start=1)))
+
+
+def _add_labels(
+    viewer: Viewer, array: NDArray[np.uint8], display: Display, role: str, colours: dict[int, Colour]
+) -> Labels:
+    n = 1 + sum(layer.metadata.get(ROLE) == role for layer in viewer.layers)
+    layer = viewer.add_labels(
+        display.view(array),
+        name=role if n == 1 else f"{role} {n}",
+        metadata={KEY: volume_of(viewer), ROLE: role},
+        colormap=colormap(colours),
+        opacity=0.4 if role == "proposal" else 1.0,
+        **display.placement,
+    )
+    if role != "proposal":
+        layer.contour = 1 if max(display.shape) < _FINE else 2
+    return layer
+
+
+def colormap(colours: dict[int, Colour]) -> Any:
+    """Colours (0 to 255) by label value; every other value is clear."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    clear = np.zeros(4, np.float32)
+    table: dict[int | None, NDArray[np.float32]] = {None: clear, 0: clear}
+    for value, colour in colours.items():
+        table[value] = np.array([*colour, 255], np.float32) / 255
+    return DirectLabelColormap(color_dict=table)
+
+
+def redraw(layers: Sequence[Labels]) -> None:
+    """Draw the slice on screen again after its array was changed from outside; nothing else is touched."""
+    for layer in layers:
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
