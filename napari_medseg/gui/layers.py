@@ -181,43 +181,56 @@ def add_mask(viewer: Viewer, mask: Mask, display: Display, role: str = "mask") -
     Calling it again with a mask that has changed structures, colours or arrays brings the layers up to
     date and keeps those that are there. A proposal (`role="proposal"`) is filled, not outlined.
     """
-    old = [layer for layer in viewer.layers if layer.metadata.get(ROLE) == role]
-    for layer in old[len(mask.arrays) :]:
+    layers = [layer for layer in viewer.layers if layer.metadata.get(ROLE) == role]
+    for layer in layers[len(mask.arrays) :]:
         viewer.layers.remove(layer)
-    layers = []
-    for position, array in enumerate(mask.arrays):
-        colours = {v: mask.structure(name).colour for name, (a, v) in mask.places.items() if a == position}
-        if position < len(old):
-            layer = old[position]
-            layer.colormap = colormap(colours)
-            if not np.may_share_memory(layer.data, array):
-                layer.data = display.view(array)
-        else:
-            layer = _add_labels(viewer, array, display, role, colours)
-        layers.append(layer)
+    del layers[len(mask.arrays) :]
+    for position, (data, words) in enumerate(mask_layers(mask, volume_of(viewer), display, role)):
+        if position == len(layers):
+            layers.append(_add_labels(viewer, data, words))
+            continue
+        layer = layers[position]
+        if not np.may_share_memory(layer.data, data):
+            layer.data = data
+        layer.colormap = words["colormap"]
     return layers
 
 
 def add_proposal(viewer: Viewer, geometry: Geometry, *colours: Colour) -> Labels:
-    """Add an empty layer for what a method proposes; value n has the n-th colour."""
-    array = np.zeros(geometry.shape, np.uint8)
-    return _add_labels(viewer, array, Display(geometry), "proposal", dict(enumerate(colours, start=1)))
+    """Add an empty filled layer for what a method proposes; value n has the n-th colour."""
+    view = Display(geometry).view(np.zeros(geometry.shape, np.uint8))
+    table = dict(enumerate(colours, start=1))
+    return _add_labels(viewer, view, _labels_words(volume_of(viewer), Display(geometry), "proposal", table))
 
 
-def _add_labels(
-    viewer: Viewer, array: NDArray[np.uint8], display: Display, role: str, colours: dict[int, Colour]
-) -> Labels:
-    n = 1 + sum(layer.metadata.get(ROLE) == role for layer in viewer.layers)
-    layer = viewer.add_labels(
-        display.view(array),
-        name=role if n == 1 else f"{role} {n}",
-        metadata={KEY: volume_of(viewer), ROLE: role},
-        colormap=colormap(colours),
-        opacity=0.4 if role == "proposal" else 1.0,
-        **display.placement,
-    )
-    if role != "proposal":
-        layer.contour = 1 if max(display.shape) < _FINE else 2
+def mask_layers(
+    mask: Mask, volume: Volume | None, display: Display | None = None, role: str = "mask"
+) -> list[tuple[NDArray[np.uint8], dict[str, Any]]]:
+    """Data and keywords of the Labels layers that show a mask on the grid of `volume`."""
+    display = display or Display(mask.geometry)
+    layers = []
+    for position, array in enumerate(mask.arrays):
+        colours = {v: mask.structure(name).colour for name, (a, v) in mask.places.items() if a == position}
+        words = _labels_words(volume, display, role, colours)
+        words["name"] += f" {position + 1}" if position else ""
+        layers.append((display.view(array), words))
+    return layers
+
+
+def _labels_words(
+    volume: Volume | None, display: Display, role: str, colours: dict[int, Colour]
+) -> dict[str, Any]:
+    metadata = {KEY: volume, ROLE: role}
+    opacity = 0.4 if role == "proposal" else 1.0
+    words = {"name": role, "metadata": metadata, "colormap": colormap(colours), "opacity": opacity}
+    return {**words, **display.placement}
+
+
+def _add_labels(viewer: Viewer, data: NDArray[np.uint8], words: dict[str, Any]) -> Labels:
+    """Add a Labels layer; outlined, unless it is a proposal."""
+    layer = viewer.add_labels(data, **words)
+    if words["metadata"][ROLE] != "proposal":
+        layer.contour = 1 if max(data.shape) < _FINE else 2
     return layer
 
 
