@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_medseg.core.errors import ReadError
 from napari_medseg.core.mask import Mask
@@ -28,21 +31,34 @@ class Item:
     split: str
     modality: str
     anatomy: str
-    names: Mapping[int, str]
+    classes: Mapping[int, str]
+    regions: Mapping[str, tuple[int, ...]]
 
     def volume(self) -> Volume:
         """Read the image, with the data set's words for modality and region."""
-        from dataclasses import replace
-
         from napari_medseg.imaging.files import read_volume
 
         return replace(read_volume(self.image), modality=self.modality, anatomy=self.anatomy)
 
-    def mask(self, volume: Volume | None = None) -> Mask:
-        """Read the mask; with the volume given, it must lie on its grid."""
+    def labels(self, volume: Volume | None = None) -> NDArray[np.uint8]:
+        """Read the mask as class numbers (Z, Y, X), exactly one a voxel, as stored."""
         from napari_medseg.imaging.files import read_mask
 
-        return read_mask(self.truth, volume.geometry if volume else None, self.names)
+        read = read_mask(self.truth, volume.geometry if volume else None, self.classes)
+        labels = np.zeros(read.geometry.shape, np.uint8)
+        for number, name in self.classes.items():
+            labels[read.of(name)] = number
+        return labels
+
+    def mask(self, volume: Volume | None = None) -> Mask:
+        """Read the mask, one structure a region; with the volume given, it must lie on its grid."""
+        from napari_medseg.imaging.files import read_mask
+
+        read = read_mask(self.truth, volume.geometry if volume else None, self.classes)
+        mask = Mask.empty(read.geometry, task_of("", tuple(self.regions)).structures)
+        for name, numbers in self.regions.items():
+            mask = mask.put(name, np.logical_or.reduce([read.of(self.classes[n]) for n in numbers]))
+        return mask
 
 
 @dataclass(frozen=True)
@@ -53,9 +69,11 @@ class Dataset:
     ----------
     name : str
         The folder's name, which is also the task's slug.
+    task : Task
+        Its structures are the regions, what is outlined and scored.
     regions : Mapping
-        What is scored and prompted: name to class numbers that belong to it. Where one structure lies
-        inside another these overlap (disc = rim and cup); elsewhere each class is one region.
+        Structure name to the class numbers that belong to it. Where one structure lies inside another
+        these overlap (disc = rim and cup); elsewhere each class is one region.
     role : str
         "seen" may train what is released; "unseen" never does.
     dim : int
@@ -91,16 +109,19 @@ def read_dataset(folder: Path) -> Dataset:
         raise ReadError(f"{folder.name}/dataset.json names no classes; add a \"classes\" entry.")
     regions = {str(name): tuple(int(n) for n in numbers) for name, numbers in about.get("regions", {}).items()}
     words = {key: str(about.get(key, "")) for key in ("modality", "anatomy", "objective")}
-    task = task_of(folder.name, tuple(classes[n] for n in sorted(classes)), **words)
+    regions = regions or {name: (n,) for n, name in sorted(classes.items())}
+    unknown = {n for numbers in regions.values() for n in numbers} - set(classes)
+    if unknown:
+        raise ReadError(f"{folder.name}/dataset.json has regions of classes it does not name: {unknown}.")
     return Dataset(
         folder.name,
         folder,
-        Task(**{**task.__dict__, "rules": _rules(regions)}),
+        replace(task_of(folder.name, tuple(regions), **words), rules=_rules(regions)),
         classes,
-        regions or {name: (n,) for n, name in sorted(classes.items())},
+        regions,
         str(about.get("role", "seen")),
         int(about.get("dim", 2)),
-        _items(folder, classes, words["modality"], words["anatomy"]),
+        _items(folder, Item(folder, folder, "", "", words["modality"], words["anatomy"], classes, regions)),
     )
 
 
@@ -123,8 +144,8 @@ def read_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
     return tuple(found)
 
 
-def _items(folder: Path, classes: Mapping[int, str], modality: str, anatomy: str) -> tuple[Item, ...]:
-    """Read index.csv and find each image's mask."""
+def _items(folder: Path, pattern: Item) -> tuple[Item, ...]:
+    """Read index.csv, find each image's mask, and fill the pattern with them."""
     index = folder / "index.csv"
     if not index.is_file():
         raise ReadError(f"{folder.name} has no index.csv with file, group and split of each image.")
@@ -139,7 +160,7 @@ def _items(folder: Path, classes: Mapping[int, str], modality: str, anatomy: str
             if not image.is_file() or truth is None:
                 raise ReadError(f"{folder.name}/index.csv names '{name}', but its image or mask is missing.")
             group, split = row.get("group") or name, row.get("split") or ""
-            items.append(Item(image, truth, group, split, modality, anatomy, classes))
+            items.append(replace(pattern, image=image, truth=truth, group=group, split=split))
     return tuple(items)
 
 
