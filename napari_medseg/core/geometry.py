@@ -109,7 +109,7 @@ class Geometry:
     def direction(self) -> NDArray[np.float64]:
         """(3, 3) unit world vector (x, y, z) of each array axis, one a column."""
         columns = self.affine[:3, :3]
-        return columns / np.linalg.norm(columns, axis=0)
+        return np.asarray(columns / np.linalg.norm(columns, axis=0))
 
     @property
     def obliqueness_degrees(self) -> float:

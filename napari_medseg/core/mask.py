@@ -125,7 +125,7 @@ class Mask:
         """Voxels of one structure on one slice, (rows, columns)."""
         axis = self.geometry.axis_of(plane)
         array, value = self.places[self.structure(name).name]
-        return np.take(self.arrays[array], index, axis=axis) == value
+        return np.asarray(self.arrays[array].take(index, axis=axis) == value)
 
     def add(self, structure: Structure) -> Mask:
         """Append a structure with nothing outlined yet.

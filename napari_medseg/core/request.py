@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from napari_medseg.core.correction import Fixed
 from napari_medseg.core.errors import GeometryError, TaskError
-from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask
+from napari_medseg.core.geometry import Geometry, Plane
+from napari_medseg.core.mask import Mask, Region, Where, slab
 from napari_medseg.core.prompts import Prompt, slice_of
+from napari_medseg.core.structure import Structure, colour_of
 from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
 
@@ -87,6 +88,38 @@ class Request:
     def axis(self) -> int:
         """Array axis the slices are counted along."""
         return self.volume.geometry.axis_of(self.plane)
+
+    @property
+    def where(self) -> Where:
+        """The part of the volume's grid that was asked for."""
+        return slab(self.axis, self.slices[0], self.slices[-1] + 1)
+
+    @property
+    def start(self) -> tuple[int, int, int]:
+        """Index in the volume of the first voxel asked for."""
+        first = [0, 0, 0]
+        first[self.axis] = self.slices[0]
+        return first[0], first[1], first[2]
+
+    @property
+    def part(self) -> Geometry:
+        """The grid of what was asked for; answers lie on it."""
+        stop = list(self.volume.geometry.shape)
+        stop[self.axis] = self.slices[-1] + 1
+        return self.volume.geometry.crop(self.start, (stop[0], stop[1], stop[2]))
+
+    def region(self) -> Region:
+        """An empty region on that grid, for a method to fill slice by slice with `np.moveaxis`."""
+        return np.zeros(self.part.shape, bool)
+
+    def mask_of(self, regions: Mapping[str, Region]) -> Mask:
+        """Make a mask on that grid from one region a structure, looks taken from the task."""
+        mask = Mask(self.part)
+        known = {structure.name: structure for structure in self.task.structures}
+        for position, (name, region) in enumerate(regions.items()):
+            structure = known.get(name, Structure(name, colour_of(position)))
+            mask = mask.add(structure).put(name, region)
+        return mask
 
     @property
     def wanted(self) -> tuple[str, ...]:

@@ -69,7 +69,9 @@ class Task:
         raise TaskError(f"The task '{self.slug}' has no structure '{name}'; it has: {known}.")
 
 
-def task_of(slug: str, names: Sequence[str], **words: str) -> Task:
+def task_of(
+    slug: str, names: Sequence[str], *, modality: str = "", anatomy: str = "", objective: str = ""
+) -> Task:
     """Make a task from structure names, with colours in order."""
     structures = tuple(Structure(name, colour_of(i)) for i, name in enumerate(names))
-    return Task(slug, structures=structures, **words)
+    return Task(slug, modality, anatomy, objective, structures=structures)

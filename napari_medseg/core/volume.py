@@ -88,7 +88,7 @@ class Volume:
         n = self.n_slices(plane)
         if not 0 <= index < n:
             raise GeometryError(f"There is no {plane} slice {index}; this image has 0 to {n - 1}.")
-        return np.take(self.array, index, axis=self.geometry.axis_of(plane))
+        return np.asarray(self.array.take(index, axis=self.geometry.axis_of(plane)))
 
 
 @dataclass(frozen=True, eq=False)

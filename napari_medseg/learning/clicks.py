@@ -28,9 +28,7 @@ class Marks:
 
     def batch(self) -> PromptBatch:
         """As the network reads them."""
-        return PromptBatch(
-            self.points, self.labels, prompt_maps(self.points, self.labels, self.previous)
-        )
+        return PromptBatch(self.points, self.labels, prompt_maps(self.points, self.labels, self.previous))
 
 
 def first_prompts(truth: NDArray[np.bool_], random: Random) -> Marks:
@@ -56,7 +54,7 @@ def box_around(target: NDArray[np.bool_], random: Random, jitter: float = 0.1) -
     rows, columns = np.flatnonzero(target.any(1)), np.flatnonzero(target.any(0))
     edges = np.array([[columns[0], rows[0]], [columns[-1] + 1, rows[-1] + 1]], np.float32)
     moved = edges + random.uniform(-jitter, jitter, (2, 2)) * (edges[1] - edges[0])
-    return np.clip(moved, 0, target.shape[0]).astype(np.float32)
+    return np.asarray(np.clip(moved, 0, target.shape[0]), np.float32)
 
 
 def correct(marks: Marks, logits: Tensor, truth: NDArray[np.bool_], random: Random) -> Marks:
@@ -86,7 +84,7 @@ def correct(marks: Marks, logits: Tensor, truth: NDArray[np.bool_], random: Rand
 
 
 def _inside(target: NDArray[np.bool_], n: int, random: Random) -> NDArray[np.float32]:
-    """n points (x, y) inside a target: the first anywhere, the others near a line through it."""
+    """N points (x, y) inside a target: the first anywhere, the others near a line through it."""
     rows, columns = np.nonzero(target)
     if n == 1:
         chosen = random.integers(0, len(rows), 1)

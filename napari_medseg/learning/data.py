@@ -106,8 +106,10 @@ def read_dataset(folder: Path) -> Dataset:
     about: dict[str, Any] = _read_json(folder / "dataset.json")
     classes = {int(n): str(name) for n, name in about.get("classes", {}).items() if int(n) > 0}
     if not classes:
-        raise ReadError(f"{folder.name}/dataset.json names no classes; add a \"classes\" entry.")
-    regions = {str(name): tuple(int(n) for n in numbers) for name, numbers in about.get("regions", {}).items()}
+        raise ReadError(f'{folder.name}/dataset.json names no classes; add a "classes" entry.')
+    regions = {
+        str(name): tuple(int(n) for n in numbers) for name, numbers in about.get("regions", {}).items()
+    }
     words = {key: str(about.get(key, "")) for key in ("modality", "anatomy", "objective")}
     regions = regions or {name: (n,) for n, name in sorted(classes.items())}
     unknown = {n for numbers in regions.values() for n in numbers} - set(classes)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.losses import DiceLoss
+from monai.losses.dice import DiceLoss
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -86,7 +86,9 @@ def pretrain(
     sampler = Sampler(slices, Preparation(long_side=settings.canvas), random)
     network = CompactSam().to(device)
     average = CompactSam().to(device).eval()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98)
+    )
     state_file = out.parent / f".{out.name}.state"
     seen = _resume(out, state_file, network, average, optimiser) if resume else {"steps": 0, "samples": 0}
     average.load_state_dict(network.state_dict()) if not resume else None
@@ -97,11 +99,15 @@ def pretrain(
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * warm * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
         images, targets = sampler.draw(settings.n_images, settings.n_targets)
-        loss = _loss(network, images.to(device), targets, int(random.integers(settings.n_corrections + 1)), random)
+        loss = _loss(
+            network, images.to(device), targets, int(random.integers(settings.n_corrections + 1)), random
+        )
         if not torch.isfinite(loss):
-            raise MedsegError(f"Training stopped at step {step}: the loss is not finite; lower the learning rate.")
+            raise MedsegError(
+                f"Training stopped at step {step}: the loss is not finite; lower the learning rate."
+            )
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         step += 1
@@ -119,7 +125,11 @@ def pretrain(
 
 
 def _loss(
-    network: CompactSam, images: Tensor, targets: np.ndarray[Any, Any], n_corrections: int, random: np.random.Generator
+    network: CompactSam,
+    images: Tensor,
+    targets: np.ndarray[Any, Any],
+    n_corrections: int,
+    random: np.random.Generator,
 ) -> Tensor:
     """Loss of a first prompt and of some corrections for (B, 3, S, S) images and (B, P, S, S) targets."""
     preparation = Preparation()
@@ -137,7 +147,11 @@ def _loss(
         logits, quality = network.decode(encoded, batch)
         total = total + mask_loss(logits, quality, wanted)
         if turn < n_corrections:
-            best = quality.argmax(1) if turn == 0 else torch.zeros(len(truth), dtype=torch.long, device=quality.device)
+            best = (
+                quality.argmax(1)
+                if turn == 0
+                else torch.zeros(len(truth), dtype=torch.long, device=quality.device)
+            )
             marks = correct(marks, logits[torch.arange(len(truth)), best], truth, random)
     return total / (n_corrections + 1)
 
@@ -162,7 +176,8 @@ def mask_loss(logits: Tensor, quality: Tensor, wanted: Tensor) -> Tensor:
     with torch.no_grad():
         answer, real = scaled > 0, truth > 0.5
         overlap = (answer & real).sum((2, 3)) / (answer | real).sum((2, 3)).clamp(min=1)
-    return (each[:, 0] + each[:, 1:].amin(1)).mean() + F.mse_loss(quality, overlap)
+    total: Tensor = (each[:, 0] + each[:, 1:].amin(1)).mean() + F.mse_loss(quality, overlap)
+    return total
 
 
 @torch.no_grad()

@@ -69,7 +69,8 @@ class Sampler:
 
     def draw(self, n_images: int, n_targets: int) -> tuple[Tensor, NDArray[np.bool_]]:
         """Draw prepared-size pictures (B, 3, S, S), 0 to 1, and targets (B, P, S, S)."""
-        canvases, targets = [], []
+        canvases: list[Picture] = []
+        targets: list[NDArray[np.bool_]] = []
         while len(canvases) < n_images:
             one = self.slices[int(self.random.choice(len(self.slices), p=self.chance))]
             components = self._components(one)
@@ -105,9 +106,7 @@ class Sampler:
         span = (top, left, min(top + round(side), height), min(left + round(side), width))
         return frame_of((height, width), self.preparation, span=(*map(float, span),))  # type: ignore[arg-type]
 
-    def _targets(
-        self, frame: Frame, components: list[NDArray[np.bool_]], n: int
-    ) -> NDArray[np.bool_] | None:
+    def _targets(self, frame: Frame, components: list[NDArray[np.bool_]], n: int) -> NDArray[np.bool_] | None:
         """The components as they lie on the canvas, n of them, repeated where there are fewer."""
         least = _VISIBLE * (frame.long_side / 256) ** 2
         placed = [frame.place(part.astype(np.uint8) * 255) >= 128 for part in components]
@@ -116,9 +115,7 @@ class Sampler:
             return None
         return np.stack([seen[i % len(seen)] for i in range(n)])
 
-    def _augment(
-        self, images: Tensor, targets: NDArray[np.bool_]
-    ) -> tuple[Tensor, NDArray[np.bool_]]:
+    def _augment(self, images: Tensor, targets: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.bool_]]:
         """Turn, mirror, stretch and recolour; a target that falls off the canvas keeps the old geometry."""
         grid = _warp(len(images), images.shape[-1], self.random)
         moved = F.grid_sample(torch.from_numpy(targets).float(), grid, align_corners=False) > 0.5

@@ -14,6 +14,8 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_medseg.core.errors import WeightsError
+
 N_MAPS = 4  # dense prompt maps of the compact decoder: previous mask, inside, outside, box
 MARK_RADIUS = 1.5  # of a drawn point, in cells of a quarter of the canvas
 
@@ -107,8 +109,12 @@ class FineMaskDecoder(MaskDecoder):
         self.up_quarter = nn.ConvTranspose2d(d // 2, d // 4, 2, stride=2)
         self.from_eighth = nn.Conv2d(stem[1] + N_MAPS, d // 2, 1)
         self.from_quarter = nn.Conv2d(stem[0] + N_MAPS, d // 4, 1)
-        self.mix_eighth = nn.Sequential(LayerNorm2d(d // 2), nn.GELU(), nn.Conv2d(d // 2, d // 2, 3, padding=1))
-        self.mix_quarter = nn.Sequential(LayerNorm2d(d // 4), nn.GELU(), nn.Conv2d(d // 4, d // 4, 3, padding=1))
+        self.mix_eighth = nn.Sequential(
+            LayerNorm2d(d // 2), nn.GELU(), nn.Conv2d(d // 2, d // 2, 3, padding=1)
+        )
+        self.mix_quarter = nn.Sequential(
+            LayerNorm2d(d // 4), nn.GELU(), nn.Conv2d(d // 4, d // 4, 3, padding=1)
+        )
         self.out_norm = LayerNorm2d(d // 4)
         del self.output_upscaling
         self.output_hypernetworks_mlps = nn.ModuleList(
@@ -244,7 +250,7 @@ class CompactSam(nn.Module):
         return Encoded(encoder.neck(x.permute(0, 3, 1, 2)), tuple(levels), stem)
 
     def decode(self, encoded: Encoded, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Answer one prompt for each of the P images of `encoded`: masks (P, 4, Y/4, X/4) and quality (P, 4)."""
+        """Answer one prompt for each image of `encoded`: masks (P, 4, Y/4, X/4) and quality (P, 4)."""
         grid = (encoded.embedding.shape[2], encoded.embedding.shape[3])
         position = self.prompt_encoder.pe_layer(grid)[None]
         tokens = self._tokens(prompts, (16 * grid[0], 16 * grid[1]))
@@ -299,3 +305,17 @@ def prompt_maps(points: Tensor, labels: Tensor, previous: Tensor) -> Tensor:
     cover_y = (torch.minimum(y + 0.5, last[:, 1:]) - torch.maximum(y - 0.5, first[:, 1:])).clamp(0, 1)
     box = cover_y[:, :, None] * cover_x[:, None, :]
     return torch.stack([previous, inside, outside, box], 1)
+
+
+def build_sam(**numbers: object) -> CompactSam:
+    """Build a promptable network from the numbers in a model's description.
+
+    Raises
+    ------
+    WeightsError
+        If the numbers do not describe such a network.
+    """
+    try:
+        return CompactSam(**numbers)
+    except (TypeError, ValueError, AssertionError, RuntimeError):
+        raise WeightsError("The model's numbers do not describe a SAM this program can build.") from None

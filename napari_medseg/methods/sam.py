@@ -1,0 +1,253 @@
+"""Point at a structure and get its outline: clicks, boxes, scribbles, a lasso or a rough mask."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.geometry import Plane
+from napari_medseg.core.mask import Region
+from napari_medseg.core.model import Model
+from napari_medseg.core.progress import Job, Progress
+from napari_medseg.core.prompts import Prompt
+from napari_medseg.core.request import Alternative, Request, Segmentation
+from napari_medseg.core.settings import setting
+from napari_medseg.core.volume import Volume
+from napari_medseg.imaging.prepare import Frame, frame_of, grey_limits, normalise, picture
+from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
+
+if TYPE_CHECKING:
+    from napari_medseg.networks.sam import CompactSam, Encoded
+
+TITLE = "SAM"
+WAY = "prompt"
+NETWORK = "sam"
+HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
+_NO_LOGIT = -20.0  # outside the frame: surely not the structure
+_MOST_ZOOM = 0.5  # a structure smaller than this part of the frame is looked at more closely
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the model looks and what is kept of its answer."""
+
+    zoom: bool = setting(
+        True, "Look closer at small structures", help="a second look around the first answer"
+    )
+    keep: bool = setting(True, "Keep only the parts pointed at")
+    cut: float = setting(0.5, "Probability cut", low=0.05, high=0.95)
+    stop_below: float = setting(
+        0.35, "Stop following below quality", low=0.0, high=1.0, help="in a range or volume"
+    )
+    memory: int = setting(256, "Memory for prepared slices", low=8, high=65536, unit="MB")
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The answer on one slice: probabilities (rows, columns), the cut region, the expected Dice."""
+
+    probability: NDArray[np.float32]
+    region: Region
+    quality: float
+    others: tuple[tuple[Region, float], ...] = ()
+
+
+class Sam:
+    """A promptable model with its prepared slices; one volume at a time."""
+
+    def __init__(self, network: CompactSam, model: Model, settings: Settings, device: str) -> None:
+        self.network, self.model, self.settings, self.device = network.to(device), model, settings, device
+        self._volume: Volume | None = None
+        self._limits = (0.0, 1.0)
+        self._encoded: OrderedDict[tuple[Plane, int, Frame], Encoded] = OrderedDict()
+        self._notes: list[str] = []
+
+    def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
+        """Encode whole slices, so that a click on them is answered at once."""
+        for done, index in enumerate(slices):
+            yield Progress(done / len(slices), f"Looking at slice {index}")
+            self._encode(volume, plane, index, self._frame(volume, plane))
+        yield Progress(1.0, "Ready")
+
+    def segment(self, request: Request) -> Job[Segmentation]:
+        """Answer the prompts on their slices, then follow each structure to the other slices asked for.
+
+        Raises
+        ------
+        TaskError
+            If nothing was pointed at on the slices asked for.
+        """
+        self._notes = []
+        names = [name for name in request.wanted if any(request.prompts_on(name, i) for i in request.slices)]
+        if not names:
+            raise TaskError("Nothing is pointed at on these slices; click, draw a box or scribble first.")
+        regions = {name: request.region() for name in names}
+        doubt = np.zeros(request.part.shape, np.float32)
+        quality = {name: [0.0] * len(request.slices) for name in names}
+        others: list[tuple[Region, float]] = []
+        n_done, n_all = 0, len(names) * len(request.slices)
+        for name in names:
+            for index, answer in self._follow(request, name):
+                k = index - request.slices[0]
+                np.moveaxis(regions[name], request.axis, 0)[k] = answer.region
+                seen = np.moveaxis(doubt, request.axis, 0)
+                seen[k] = np.maximum(seen[k], 1.0 - np.abs(2.0 * answer.probability - 1.0))
+                quality[name][k] = answer.quality
+                others = list(answer.others) if n_all == 1 else []
+                n_done += 1
+                partial = Segmentation(request.mask_of(regions), request.start) if n_done % 8 == 0 else None
+                yield Progress(n_done / n_all, f"{name}: slice {index}", partial)
+        alternatives = tuple(
+            Alternative(request.mask_of({names[0]: np.expand_dims(region, request.axis)}), expected)
+            for region, expected in others
+        )
+        return Segmentation(
+            request.mask_of(regions),
+            request.start,
+            doubt,
+            {name: tuple(values) for name, values in quality.items()},
+            alternatives,
+            tuple(dict.fromkeys(self._notes)),
+        )
+
+    def _follow(self, request: Request, name: str) -> Iterator[tuple[int, Answer]]:
+        """Yield (slice, answer): prompted slices first, then outwards from each, mask by mask."""
+        prompted = [i for i in request.slices if request.prompts_on(name, i)]
+        answers: dict[int, Answer] = {}
+        for index in prompted:
+            answers[index] = self._answer(request, name, index, request.prompts_on(name, index), None)
+            yield index, answers[index]
+        for step in (1, -1):
+            for origin in prompted:
+                index, before = origin + step, answers[origin]
+                while index in request.slices and index not in prompted and index not in answers:
+                    if not before.region.any():
+                        break
+                    answer = self._answer(request, name, index, (), before.region)
+                    if answer.quality < self.settings.stop_below or not answer.region.any():
+                        where = f"{request.plane} slice {index}"
+                        self._notes.append(f"{name}: stopped at {where}, where it is no longer clear.")
+                        break
+                    answers[index] = before = answer
+                    yield index, answer
+                    index += step
+
+    def _answer(
+        self, request: Request, name: str, index: int, prompts: tuple[Prompt, ...], before: Region | None
+    ) -> Answer:
+        """Outline one structure on one slice from its prompts, or from the mask of the slice before."""
+        shape = request.volume.slice(request.plane, index).shape[:2]
+        previous = before
+        if previous is None and request.previous is not None and name in request.previous.names:
+            old = request.previous.on_slice(name, request.plane, index)
+            previous = old if old.any() else None
+        what = pointed(prompts, request.axis, (shape[0], shape[1]), previous)
+        frame = self._frame(request.volume, request.plane)
+        closer = span_around(what, (shape[0], shape[1]), _MOST_ZOOM) if self.settings.zoom else None
+        if closer is not None:
+            frame = self._frame(request.volume, request.plane, closer)
+        answer = self._decode(request, index, frame, what)
+        if closer is None and self.settings.zoom and answer.region.any() and what.previous is None:
+            seen = replace(what, previous=answer.region)
+            closer = span_around(seen, (shape[0], shape[1]), _MOST_ZOOM)
+            if closer is not None:
+                again = self._decode(request, index, self._frame(request.volume, request.plane, closer), seen)
+                answer = again if again.region.any() else answer
+        return answer
+
+    def _decode(self, request: Request, index: int, frame: Frame, what: Pointed) -> Answer:
+        """Ask the network about one frame and bring its answer back to the slice."""
+        import torch
+
+        from napari_medseg.networks.sam import PromptBatch, prompt_maps
+
+        encoded = self._encode(request.volume, request.plane, index, frame)
+        points, labels, previous = (torch.from_numpy(part)[None] for part in what.on_canvas(frame))
+        batch = PromptBatch(points, labels, prompt_maps(points, labels, previous)).to(self.device)
+        with torch.inference_mode():
+            logits, expected = self.network.decode(encoded, batch)
+        overlaps = expected[0].float().cpu().numpy()
+        unclear = what.is_one_click
+        order = [1 + int(k) for k in np.argsort(-overlaps[1:])] if unclear else [0]
+        maps = logits[0].float().cpu().numpy()
+        found = []
+        for k in order:
+            level = frame.take_back(maps[k], what.shape, _NO_LOGIT)
+            probability = (1.0 / (1.0 + np.exp(-np.clip(level, -30, 30)))).astype(np.float32)
+            region = what.without_cut_away(probability >= self.settings.cut)
+            region = keep_prompted(region, what) if self.settings.keep else region
+            found.append((probability, region, float(2 * overlaps[k] / (1 + overlaps[k]))))
+        others = tuple((region, quality) for _, region, quality in found) if unclear else ()
+        return Answer(*found[0], others)
+
+    def _frame(
+        self, volume: Volume, plane: Plane, span: tuple[float, float, float, float] | None = None
+    ) -> Frame:
+        """The frame for a slice of a plane, or for a part of it."""
+        axis = volume.geometry.axis_of(plane)
+        rows, columns = (n for a, n in enumerate(volume.geometry.shape) if a != axis)
+        height, width = (s for a, s in enumerate(volume.geometry.spacing) if a != axis)
+        return frame_of((rows, columns), self.model.preparation, (height, width), span)
+
+    def _encode(self, volume: Volume, plane: Plane, index: int, frame: Frame) -> Encoded:
+        """Encode a frame, or take it from memory; the least recently used are forgotten first."""
+        import torch
+
+        if self._volume is not volume:
+            self._encoded.clear()
+            self._volume = volume
+            self._limits = grey_limits(volume, self.model.preparation)
+        key = (plane, index, frame)
+        if key not in self._encoded:
+            canvas = frame.place(picture(volume, plane, index, self._limits))
+            image = torch.from_numpy(normalise(canvas, self.model.preparation))[None]
+            try:
+                with torch.inference_mode():
+                    encoded = self.network.encode(image.to(self.device))
+            except torch.OutOfMemoryError:
+                self._fall_back()
+                return self._encode(volume, plane, index, frame)
+            self._encoded[key] = replace(encoded, levels=())
+            each = sum(part.nbytes for part in (encoded.embedding, *encoded.stem))
+            while len(self._encoded) > max(1, self.settings.memory * 2**20 // each):
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
+
+    def _fall_back(self) -> None:
+        """Go on with the processor when the graphics card is full, and say so.
+
+        Raises
+        ------
+        TaskError
+            If even the processor's memory is full.
+        """
+        if self.device == "cpu":
+            raise TaskError("There is not enough memory for this image; close other programs and try again.")
+        self._notes.append("The graphics card's memory is full; the processor goes on, more slowly.")
+        self._encoded.clear()
+        self.device, self.network = "cpu", self.network.to("cpu")
+
+
+def build(settings: Settings, model: Model | None, device: str) -> Sam:
+    """Load the network a model names.
+
+    Raises
+    ------
+    TaskError
+        If there is no model.
+    """
+    if model is None:
+        raise TaskError("SAM needs a model, and none is installed; run `medseg models` to see what there is.")
+    from napari_medseg.networks.sam import build_sam
+    from napari_medseg.networks.weights import fill
+
+    network = build_sam(**dict[str, object](model.numbers))
+    fill(network, model)
+    return Sam(network, model, settings, device)
