@@ -1,0 +1,63 @@
+"""The way from a scan to an accepted mask: one function a step, the same for panel, command line and Python.
+
+Importing this is quick: each step loads what it needs when it is called. Slow steps are jobs, generators of
+`Progress` which `finish` runs to their end.
+"""
+
+from napari_medseg.core.progress import finish
+from napari_medseg.workflow.demo import demo
+from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask
+from napari_medseg.workflow.learn import evaluate, train
+from napari_medseg.workflow.install import CATALOGUE, download_model, import_model, verify_models
+from napari_medseg.workflow.models import (
+    build,
+    cache_folder,
+    choose_device,
+    entry,
+    menu,
+    model_for,
+    models,
+    task,
+    tasks,
+)
+from napari_medseg.workflow.segment import fixed, segment
+from napari_medseg.workflow.sessions import (
+    accept_file,
+    add_case,
+    create_session,
+    export_session,
+    find_case,
+    open_session,
+)
+
+__all__ = [
+    "CATALOGUE",
+    "accept_file",
+    "add_case",
+    "build",
+    "cache_folder",
+    "choose_device",
+    "create_session",
+    "demo",
+    "download_model",
+    "entry",
+    "evaluate",
+    "export_session",
+    "find_case",
+    "finish",
+    "fixed",
+    "import_model",
+    "list_series",
+    "menu",
+    "model_for",
+    "models",
+    "open_mask",
+    "open_session",
+    "open_volume",
+    "save_mask",
+    "segment",
+    "task",
+    "tasks",
+    "train",
+    "verify_models",
+]

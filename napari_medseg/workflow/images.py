@@ -1,0 +1,116 @@
+"""Open a scan, and write its outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_medseg.core.errors import ReadError
+from napari_medseg.core.mask import Mask
+from napari_medseg.core.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_medseg.imaging.dicom import Series
+
+
+def list_series(folder: Path) -> tuple[Series, ...]:
+    """List the series of a DICOM folder; only headers are read.
+
+    Raises
+    ------
+    ReadError
+        If there is no such folder.
+    """
+    from napari_medseg.imaging import dicom
+
+    _exists(folder)
+    return dicom.list_series(Path(folder))
+
+
+def open_volume(path: Path, series: Series | str | None = None) -> Volume:
+    """Open an image file or one series of a DICOM folder.
+
+    Parameters
+    ----------
+    series : Series or str
+        Which series of the folder: one of `list_series`, or its number in that list (from 1),
+        description or UID. Not needed where there is only one.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read, or the folder holds several series and none was chosen.
+    """
+    from napari_medseg.imaging import dicom
+    from napari_medseg.imaging.files import read_volume
+
+    path = _exists(path)
+    if series is not None and not isinstance(series, str):
+        return dicom.read_series(series)
+    if path.is_dir():
+        return dicom.read_series(_choose(dicom.list_series(path), series, path))
+    if dicom.is_dicom(path):
+        found = tuple(item for item in dicom.list_series(path.parent) if path in item.files)
+        return dicom.read_series(_choose(found, series, path))
+    return read_volume(path)
+
+
+def open_mask(path: Path, volume: Volume, names: Sequence[str] | None = None) -> Mask:
+    """Open a label map that lies on an image's grid; `names` are those of values 1, 2, ...
+
+    Raises
+    ------
+    ReadError, GeometryError
+        If it cannot be read or does not lie on the image's grid.
+    """
+    from napari_medseg.imaging.files import read_mask
+
+    by_value = dict(enumerate(names, start=1)) if names is not None else None
+    return read_mask(_exists(path), volume.geometry, by_value)
+
+
+def save_mask(mask: Mask, volume: Volume, path: Path, names: Sequence[str] | None = None) -> Path:
+    """Write outlines as a flat label map, placed exactly as the image was read."""
+    from napari_medseg.imaging.files import write_mask
+
+    return write_mask(mask, Path(path), volume, names)
+
+
+def key_of(series: Series) -> str:
+    """What finds a series again in its folder, whatever else is put there."""
+    return f"{series.uid} {series.stack}".strip()
+
+
+def _exists(path: Path) -> Path:
+    if not Path(path).exists():
+        raise ReadError(f"There is no file or folder '{path}'.")
+    return Path(path)
+
+
+def _choose(found: Sequence[Series], wanted: str | None, path: Path) -> Series:
+    """Find the one series that was asked for."""
+    if not found:
+        raise ReadError(f"'{path}' holds no DICOM image.")
+    if wanted is None and len(found) == 1:
+        return found[0]
+    names = {str(number): series for number, series in enumerate(found, start=1)}
+    if wanted is not None:
+        word = wanted.strip().casefold()
+        fitting = [
+            s
+            for n, s in names.items()
+            if word in (n, s.description.casefold(), s.uid.casefold(), key_of(s).casefold())
+        ]
+        if len(fitting) == 1:
+            return fitting[0]
+    listed = "; ".join(f"{number}: {_words(series)}" for number, series in names.items())
+    start = f"'{path.name}' holds {len(found)} series" if wanted is None else f"There is no one series '{wanted}'"
+    raise ReadError(f"{start}; choose one by its number or description: {listed}.")
+
+
+def _words(series: Series) -> str:
+    """A series in a few words, without anything that names the patient."""
+    rows, columns = series.size
+    words = (series.description, series.stack, series.modality, f"{series.n_slices} x {rows} x {columns}")
+    return ", ".join(word for word in words if word)

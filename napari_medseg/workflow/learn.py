@@ -1,0 +1,50 @@
+"""Score masks against the truth, and train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.progress import Job
+
+RECIPES = ("pretrain",)
+
+
+def evaluate(pred: Path, truth: Path) -> Job[Any]:
+    """Score masks against the truth: two files, or two folders whose files are matched by name."""
+    from napari_medseg.learning.evaluate import evaluate_files
+
+    return (yield from evaluate_files(Path(pred), Path(truth)))
+
+
+def train(
+    sources: Sequence[Path],
+    recipe: str,
+    out: Path,
+    *,
+    minutes: float = 60.0,
+    resume: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+) -> Job[Path]:
+    """Train a model on data-set folders and return the folder it was written to.
+
+    Raises
+    ------
+    TaskError
+        If there is no such recipe, or the time is not positive.
+    """
+    if recipe not in RECIPES:
+        raise TaskError(f"There is no recipe '{recipe}'; the recipes are: {', '.join(RECIPES)}.")
+    if not minutes > 0:
+        raise TaskError(f"Training needs more than 0 minutes, not {minutes:g}.")
+    from napari_medseg.learning.pretrain import pretrain
+    from napari_medseg.workflow.models import choose_device
+
+    return (
+        yield from pretrain(
+            sources, Path(out), minutes=minutes, resume=resume, device=choose_device(device), seed=seed
+        )
+    )

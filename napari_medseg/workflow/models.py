@@ -1,0 +1,152 @@
+"""What there is: methods, tasks and models, and a method made ready for work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_medseg.core.errors import TaskError, WeightsError
+from napari_medseg.core.model import Model
+from napari_medseg.core.settings import with_overrides
+from napari_medseg.core.structure import Structure, colour_of
+from napari_medseg.core.task import Task
+
+if TYPE_CHECKING:
+    from napari_medseg.methods import Entry, Method
+    from napari_medseg.session.store import Session
+
+
+def menu() -> dict[str, Entry]:
+    """List the methods by name."""
+    from napari_medseg import methods
+
+    return methods.menu()
+
+
+def entry(method: str) -> Entry:
+    """Find a method by name; TaskError if there is none."""
+    from napari_medseg import methods
+
+    return methods.entry(method)
+
+
+def tasks(data: Path | None = None) -> list[Task]:
+    """List the tasks that models were trained for, and those of the data sets in a folder."""
+    found = {}
+    for model in models():
+        if model.structures:
+            structures = tuple(Structure(name, colour_of(i)) for i, name in enumerate(model.structures))
+            slug = str(model.card.get("task", model.name))
+            found[slug] = Task(slug, structures=structures)
+    if data is not None:
+        from napari_medseg.learning.data import read_datasets
+
+        found.update({dataset.name: dataset.task for dataset in read_datasets([data])})
+    return [found[slug] for slug in sorted(found)]
+
+
+def task(slug: str, data: Path | None = None) -> Task:
+    """Find a task by its short name.
+
+    Raises
+    ------
+    TaskError
+        If no model and no data set knows it.
+    """
+    known = {task.slug: task for task in tasks(data)}
+    if slug not in known:
+        raise TaskError(f"There is no task '{slug}'; the tasks are: {', '.join(known) or 'none yet'}.")
+    return known[slug]
+
+
+def models(session: Session | None = None) -> list[Model]:
+    """List the models: those of the session first, then the user's own, then the shipped ones."""
+    from napari_medseg.networks.weights import find_models
+
+    folders = [(cache_folder(), "cache"), (_shipped_folder(), "shipped")]
+    if session is not None:
+        folders.insert(0, (session.versions, "session"))
+    return [model for folder, origin in folders for model in find_models(folder, origin)]
+
+
+def model_for(method: str, name: str = "", session: Session | None = None, task: Task | None = None) -> Model | None:
+    """Choose the model a method works with; None if the method needs none or there is none.
+
+    A name given must be there. Else the version in use in the session, else the last by name in the
+    first place that has one: the session, the user's own, the shipped ones.
+
+    Raises
+    ------
+    TaskError, WeightsError
+        If there is no such method, or no model of that name for it.
+    """
+    network = entry(method).network
+    if not network:
+        if name:
+            raise TaskError(f"The method '{method}' works without a model, so '{name}' cannot be used.")
+        return None
+    fitting = [model for model in models(session) if model.network == network]
+    if task is not None:
+        fitting = [model for model in fitting if not model.structures or task.fits(model.structures)]
+        name = name or (session.in_use(method, task) if session is not None else None) or ""
+    if name:
+        for model in fitting:
+            if model.name == name:
+                return model
+        known = ", ".join(model.name for model in fitting) or "none"
+        raise WeightsError(f"There is no model '{name}' for the method '{method}'; there are: {known}.")
+    places = dict.fromkeys(model.origin for model in fitting)
+    return next((max((m for m in fitting if m.origin == place), key=lambda m: m.name) for place in places), None)
+
+
+def build(
+    method: str,
+    *,
+    model: str = "",
+    settings: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    session: Session | None = None,
+    task: Task | None = None,
+) -> Method:
+    """Make a method ready: check its settings, choose the device, load the weights.
+
+    Slow where there are weights: call it inside a job.
+
+    Raises
+    ------
+    TaskError, WeightsError
+        If a setting, the device or the model is not there or not usable.
+    """
+    chosen = entry(method)
+    values = with_overrides(chosen.settings(), settings or {})
+    found = model_for(method, model, session, task)
+    if chosen.network and found is None:
+        raise WeightsError(
+            f"The method '{method}' needs a model and none is installed; "
+            "see 'medseg models' for those that can be downloaded or imported."
+        )
+    # A method without a network runs on the CPU, and torch is not loaded to learn that.
+    idle = not chosen.network and device in ("auto", "cpu")
+    return chosen.build(values, found, "cpu" if idle else choose_device(device))
+
+
+def choose_device(wanted: str = "auto") -> str:
+    """Turn auto, cpu, cuda, cuda:n or mps into a device that is there; TaskError if it is not."""
+    from napari_medseg.networks import device
+
+    return device.choose_device(wanted)
+
+
+def cache_folder() -> Path:
+    """Where the user's own models lie: the folder MEDSEG_MODELS, else the user's cache."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("MEDSEG_MODELS") or user_cache_path("napari-medseg") / "models")
+
+
+def _shipped_folder() -> Path:
+    """The models in the wheel, or those beside the package in a source tree."""
+    package = Path(__file__).resolve().parents[1]
+    return package / "models" if (package / "models").is_dir() else package.parent / "models"
