@@ -68,7 +68,7 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     name = attributes.get("name", "labels")
     if volume is None or Display(volume.geometry).shape != np.shape(data):
         raise GeometryError(
-            f"Where '{name}' lies in the patient is unknown: open its image with this plugin, then save again."
+            f"Where '{name}' lies in the body is unknown: open its image with this plugin and save again."
         )
     highest = int(np.max(data, initial=0))
     if highest > _MOST or int(np.min(data, initial=0)) < 0:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from napari_medseg.core.geometry import Geometry, Plane
+from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.volume import Volume
+from napari_medseg.gui.display import Display as Display
 from napari_medseg.imaging.window import default_window
 
 if TYPE_CHECKING:
@@ -20,101 +20,9 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 KEY = "medseg"  # layer.metadata[KEY]: the Volume a layer shows or lies on
+OPENING = "medseg_window"  # layer.metadata[OPENING]: the Window an image was opened with
 ROLE = "medseg_role"  # layer.metadata[ROLE]: "image", "mask", "proposal" or what the panel says
-_FINE = 128  # below this many pixels an outline is one pixel wide, else two
-
-
-@dataclass(frozen=True, eq=False)
-class Display:
-    """How a grid is turned for the screen: whole axes permuted and flipped, never resampled.
-
-    Displayed dimension 0 runs from head to foot, 1 from front to back, 2 from the patient's right to
-    left, so that axial slices show the front above and the patient's right on the left, and coronal and
-    sagittal slices the head above. A grid whose place in the body is unknown is shown as it is stored.
-
-    Parameters
-    ----------
-    geometry : Geometry
-        The grid.
-    """
-
-    geometry: Geometry
-
-    @property
-    def axes(self) -> tuple[int, int, int]:
-        """Array axis of each displayed dimension."""
-        if not self.geometry.oriented:
-            return 0, 1, 2
-        axis_of = self.geometry.axis_of
-        return axis_of("axial"), axis_of("coronal"), axis_of("sagittal")
-
-    @property
-    def flipped(self) -> tuple[bool, bool, bool]:
-        """Whether each displayed dimension runs against its array axis."""
-        if not self.geometry.oriented:
-            return False, False, False
-        first = [self.geometry.ends(axis)[0] for axis in self.axes]
-        return first[0] != "S", first[1] != "A", first[2] != "R"
-
-    @property
-    def scale(self) -> tuple[float, float, float]:
-        """Distance between neighbours along the displayed dimensions, in `unit`."""
-        spacing = self.geometry.spacing if self.geometry.spacing_known else (1.0, 1.0, 1.0)
-        a, b, c = self.axes
-        return spacing[a], spacing[b], spacing[c]
-
-    @property
-    def unit(self) -> str:
-        """Unit of lengths on screen: "mm", or "pixel" where no spacing is known."""
-        return "mm" if self.geometry.spacing_known else "pixel"
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Number of voxels along the displayed dimensions."""
-        a, b, c = (self.geometry.shape[axis] for axis in self.axes)
-        return a, b, c
-
-    @property
-    def placement(self) -> dict[str, Any]:
-        """What every layer on this grid is added with: scale, units and axis labels."""
-        labels = ("axial", "coronal", "sagittal") if self.geometry.oriented else ("slice", "row", "column")
-        return {"scale": self.scale, "units": (self.unit,) * 3, "axis_labels": labels}
-
-    def view(self, array: NDArray[Any]) -> NDArray[Any]:
-        """See an array (Z, Y, X[, C]) as displayed; what is written to the view is written to the array."""
-        turned = array.transpose(*self.axes, *range(3, array.ndim))
-        return turned[self._steps]
-
-    def stored(self, view: NDArray[Any]) -> NDArray[Any]:
-        """See a displayed array as stored (Z, Y, X[, C]): the inverse of `view`, no copy either."""
-        return view[self._steps].transpose(*np.argsort(self.axes), *range(3, view.ndim))
-
-    @property
-    def _steps(self) -> tuple[slice, ...]:
-        return tuple(slice(None, None, -1 if flipped else None) for flipped in self.flipped)
-
-    def to_array(self, at: ArrayLike) -> tuple[float, float, float]:
-        """Array index (z, y, x) of a displayed index, fractions kept."""
-        at = np.asarray(at, dtype=np.float64)
-        turned = np.where(self.flipped, np.subtract(self.shape, 1) - at, at)
-        index = turned[np.argsort(self.axes)]
-        return float(index[0]), float(index[1]), float(index[2])
-
-    def to_display(self, at: ArrayLike) -> tuple[float, float, float]:
-        """Displayed index of an array index (z, y, x), fractions kept."""
-        at = np.asarray(at, dtype=np.float64)[list(self.axes)]
-        index = np.where(self.flipped, np.subtract(self.shape, 1) - at, at)
-        return float(index[0]), float(index[1]), float(index[2])
-
-    def dim_of(self, plane: Plane) -> int:
-        """Displayed dimension a plane's slices are counted along."""
-        return self.axes.index(self.geometry.axis_of(plane))
-
-    def order(self, plane: Plane) -> tuple[int, int, int]:
-        """`viewer.dims.order` that shows a plane upright."""
-        dim = self.dim_of(plane)
-        first, second = (d for d in range(3) if d != dim)
-        return dim, first, second
+_FINE = 768  # up to this many pixels across an outline is one pixel wide, beyond that two
 
 
 def volume_of(viewer: Viewer) -> Volume | None:
@@ -153,12 +61,15 @@ def image_layers(volume: Volume, display: Display | None = None) -> list[tuple[N
         "name": volume.name,
         "metadata": {KEY: volume, ROLE: "image"},
         "translate": _offset(own, display),
+        "interpolation2d": "linear",
         **own.placement,
     }
     view = own.view(volume.array)
     if volume.n_channels in (3, 4) and volume.array.dtype.kind == "u":
         return [(view, {**words, "rgb": True})]
-    words |= {"contrast_limits": default_window(volume).limits, "colormap": "gray"}
+    opening = default_window(volume)
+    words["metadata"][OPENING] = opening
+    words |= {"contrast_limits": opening.limits, "colormap": "gray"}
     if volume.array.ndim == 3:
         return [(view, words)]
     several = volume.n_channels > 1
@@ -221,7 +132,7 @@ def _labels_words(
     volume: Volume | None, display: Display, role: str, colours: dict[int, Colour]
 ) -> dict[str, Any]:
     metadata = {KEY: volume, ROLE: role}
-    opacity = 0.4 if role == "proposal" else 1.0
+    opacity = 0.4 if role == "proposal" else 0.85
     words = {"name": role, "metadata": metadata, "colormap": colormap(colours), "opacity": opacity}
     return {**words, **display.placement}
 
@@ -229,9 +140,15 @@ def _labels_words(
 def _add_labels(viewer: Viewer, data: NDArray[np.uint8], words: dict[str, Any]) -> Labels:
     """Add a Labels layer; outlined, unless it is a proposal."""
     layer = viewer.add_labels(data, **words)
-    if words["metadata"][ROLE] != "proposal":
-        layer.contour = 1 if max(data.shape) < _FINE else 2
+    layer.contour = outline_width(layer)
     return layer
+
+
+def outline_width(layer: Labels) -> int:
+    """Width in pixels of a layer's outlines in 2-D; 0 for a filled one."""
+    if layer.metadata.get(ROLE) != "mask":
+        return 0
+    return 1 if max(layer.data.shape) <= _FINE else 2
 
 
 def colormap(colours: dict[int, Colour]) -> Any:

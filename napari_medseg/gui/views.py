@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_medseg.core.geometry import PLANES, Geometry, Plane
-from napari_medseg.gui.layers import Display, volume_of
+from napari_medseg.gui.layers import ROLE, Display, outline_width, volume_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -101,9 +101,11 @@ def attach(viewer: Viewer) -> None:
     overlays = viewer.canvas.overlays
     if _NOTE not in overlays:
         for edge in _EDGES:
-            overlays[f"medseg_{edge}"] = TextOverlay(position=edge, font_size=14, box=False)
-        overlays[_NOTE] = TextOverlay(position="top_left", font_size=9, box=False)
+            overlays[f"medseg_{edge}"] = TextOverlay(position=edge, font_size=14)
+        overlays[_NOTE] = TextOverlay(position="top_left", font_size=9)
         overlays.scale_bar.visible = True
+        viewer.canvas.background_color_override = "black"  # in the light theme too: images are read on black
+        viewer.dims.events.ndisplay.connect(lambda _event: _outline(viewer))
         for event in (viewer.dims.events.order, viewer.dims.events.ndisplay):
             event.connect(lambda _event: label(viewer))
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
@@ -125,6 +127,13 @@ def label(viewer: Viewer) -> None:
         overlay: Any = viewer.canvas.overlays[key]
         overlay.text = text
         overlay.visible = bool(text)
+
+
+def _outline(viewer: Viewer) -> None:
+    """Fill masks in 3-D, where napari draws no outlines, and outline them in 2-D."""
+    for layer in viewer.layers:
+        if layer.metadata.get(ROLE) == "mask":
+            layer.contour = outline_width(layer) if viewer.dims.ndisplay == 2 else 0
 
 
 def _switch(name: Plane) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from napari_medseg.core.volume import Volume, Window
-from napari_medseg.gui.layers import KEY, ROLE
+from napari_medseg.core.volume import Window
+from napari_medseg.gui.layers import KEY, OPENING, ROLE
 from napari_medseg.imaging.window import presets
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ def image_of(viewer: Viewer) -> Image | None:
     return next((layer for layer in ours if layer.visible), None)
 
 
+def choices(layer: Image) -> tuple[Window, ...]:
+    """Windows to go through: the file's own and those of its modality, else the one it opened with."""
+    return presets(layer.metadata[KEY]) or (layer.metadata[OPENING],)
+
+
 def window(layer: Image) -> Window:
     """The window an image is shown with, with the name of the preset if it is one."""
     low, high = (float(limit) for limit in layer.contrast_limits)
-    volume: Volume = layer.metadata[KEY]
-    for preset in presets(volume):
+    for preset in choices(layer):
         if preset.limits == (low, high):
             return preset
     return Window((low + high) / 2, high - low)
@@ -50,10 +54,9 @@ def next_preset(viewer: Viewer, step: int = 1) -> Window | None:
     layer = image_of(viewer)
     if layer is None:
         return None
-    choice = presets(layer.metadata[KEY])
-    now = window(layer)
-    position = choice.index(now) + step if now in choice else 0
-    set_window(layer, choice[position % len(choice)])
+    offered, now = choices(layer), window(layer)
+    position = offered.index(now) + step if now in offered else 0
+    set_window(layer, offered[position % len(offered)])
     return window(layer)
 
 
@@ -90,7 +93,7 @@ def attach(viewer: Viewer) -> None:
     overlays = viewer.canvas.overlays
     if _TEXT in overlays:
         return
-    overlays[_TEXT] = TextOverlay(position="top_right", font_size=9, box=False)
+    overlays[_TEXT] = TextOverlay(position="top_right", font_size=9)
     viewer.mouse_drag_callbacks.append(drag)
     viewer.bind_key("w", lambda viewer: next_preset(viewer) and None, overwrite=True)
     viewer.bind_key("Shift-w", lambda viewer: next_preset(viewer, -1) and None, overwrite=True)
