@@ -195,6 +195,8 @@ class CompactSam(nn.Module):
         stem: tuple[int, int, int] = (24, 48, 96),
     ) -> None:
         super().__init__()
+        if long_side % 16 or width % heads or max(long_side, width, decoder, mlp, *stem) > 4096 or depth > 64:
+            raise ValueError("sizes must divide evenly and stay within reason")
         grid = long_side // 16
         self.long_side = long_side
         self.image_encoder = ImageEncoderViT(
@@ -317,5 +319,5 @@ def build_sam(**numbers: object) -> CompactSam:
     """
     try:
         return CompactSam(**numbers)
-    except (TypeError, ValueError, AssertionError, RuntimeError):
+    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError):
         raise WeightsError("The model's numbers do not describe a SAM this program can build.") from None
