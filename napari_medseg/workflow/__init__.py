@@ -6,9 +6,9 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 
 from napari_medseg.core.progress import finish
 from napari_medseg.workflow.demo import demo
-from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask
-from napari_medseg.workflow.learn import evaluate, train
+from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask, series_key
 from napari_medseg.workflow.install import CATALOGUE, download_model, import_model, verify_models
+from napari_medseg.workflow.learn import evaluate, train
 from napari_medseg.workflow.models import (
     build,
     cache_folder,
@@ -55,6 +55,7 @@ __all__ = [
     "open_session",
     "open_volume",
     "save_mask",
+    "series_key",
     "segment",
     "task",
     "tasks",

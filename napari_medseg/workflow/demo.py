@@ -74,9 +74,8 @@ def _draw(sample: Sample, method: str, mask: Mask, out: Path) -> tuple[Path, str
     captions = {name: name + _dice(region, sample.truth) for name, region in found.items()}
     panels = [panel(sample.volume, sample.box, region, captions[name]) for name, region in found.items()]
     picture = out / f"{sample.name}.png"
-    beside([panel(sample.volume, sample.box, sample.truth, "box" + " and truth" * _knows(sample)), *panels]).save(
-        picture
-    )
+    given = "box" if sample.truth is None else "box and truth"
+    beside([panel(sample.volume, sample.box, sample.truth, given), *panels]).save(picture)
     return picture, f"{sample.source}: {', '.join(captions.values())}."
 
 
@@ -88,10 +87,6 @@ def _floors(sample: Sample) -> Iterator[tuple[str, Region]]:
     axis = sample.volume.geometry.axis_of(sample.box.plane)
     for floor, title in _FLOORS.items():
         yield title, outline(floor, pixels, [sample.box], axis)
-
-
-def _knows(sample: Sample) -> bool:
-    return sample.truth is not None
 
 
 def _dice(region: Region, truth: Region | None) -> str:
@@ -108,8 +103,7 @@ def _page(method: str, sections: list[str]) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>napari-medseg: demo</title>'
         "<style>body{font-family:sans-serif;max-width:110rem;margin:1rem auto}img{max-width:100%}</style>"
-        f"<h1>napari-medseg: demo</h1><p>Blue: the box that was given. Orange: what '{escape(method)}' and two "
-        "classical methods made of it. Research use only; not a medical device.</p>"
-        + "".join(sections)
-        + "</html>\n"
+        "<h1>napari-medseg: demo</h1><p>Blue: the box that was given. Orange: what "
+        f"'{escape(method)}' and two classical methods made of it. "
+        "Research use only; not a medical device.</p>" + "".join(sections) + "</html>\n"
     )

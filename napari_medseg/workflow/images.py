@@ -28,32 +28,48 @@ def list_series(folder: Path) -> tuple[Series, ...]:
     return dicom.list_series(Path(folder))
 
 
+def series_key(series: Series) -> str:
+    """What finds a series, or one stack of it, again in its folder, whatever else is put there."""
+    return f"{series.uid} {series.stack}".strip()
+
+
 def open_volume(path: Path, series: Series | str | None = None) -> Volume:
     """Open an image file or one series of a DICOM folder.
 
     Parameters
     ----------
     series : Series or str
-        Which series of the folder: one of `list_series`, or its number in that list (from 1),
-        description or UID. Not needed where there is only one.
+        Which series of a folder: one of `list_series`, its `series_key`, its description, or its number
+        in that list, from 1. Which volume of a file that holds several: its number, from 0. Not needed
+        where there is only one.
 
     Raises
     ------
     ReadError
-        If the file cannot be read, or the folder holds several series and none was chosen.
+        If the file cannot be read, or there are several series or volumes and none was chosen.
     """
-    from napari_medseg.imaging import dicom
+    found = find_series(path, series)
+    if found is not None:
+        from napari_medseg.imaging.dicom import read_series
+
+        return read_series(found)
     from napari_medseg.imaging.files import read_volume
 
-    path = _exists(path)
+    if series and not str(series).isdecimal():
+        raise ReadError(f"'{Path(path).name}' is no DICOM folder; choose a volume of it by its number.")
+    return read_volume(path, int(str(series)) if series else None)
+
+
+def find_series(path: Path, series: Series | str | None = None) -> Series | None:
+    """Which series of a DICOM folder is meant, as in `open_volume`; None for an image file."""
+    from napari_medseg.imaging import dicom
+
     if series is not None and not isinstance(series, str):
-        return dicom.read_series(series)
-    if path.is_dir():
-        return dicom.read_series(_choose(dicom.list_series(path), series, path))
-    if dicom.is_dicom(path):
-        found = tuple(item for item in dicom.list_series(path.parent) if path in item.files)
-        return dicom.read_series(_choose(found, series, path))
-    return read_volume(path)
+        return series
+    path = _exists(path)
+    if path.is_dir() or dicom.is_dicom(path):
+        return _choose(dicom.list_series(path), series or None, path)
+    return None
 
 
 def open_mask(path: Path, volume: Volume, names: Sequence[str] | None = None) -> Mask:
@@ -77,11 +93,6 @@ def save_mask(mask: Mask, volume: Volume, path: Path, names: Sequence[str] | Non
     return write_mask(mask, Path(path), volume, names)
 
 
-def key_of(series: Series) -> str:
-    """What finds a series again in its folder, whatever else is put there."""
-    return f"{series.uid} {series.stack}".strip()
-
-
 def _exists(path: Path) -> Path:
     if not Path(path).exists():
         raise ReadError(f"There is no file or folder '{path}'.")
@@ -90,8 +101,6 @@ def _exists(path: Path) -> Path:
 
 def _choose(found: Sequence[Series], wanted: str | None, path: Path) -> Series:
     """Find the one series that was asked for."""
-    if not found:
-        raise ReadError(f"'{path}' holds no DICOM image.")
     if wanted is None and len(found) == 1:
         return found[0]
     names = {str(number): series for number, series in enumerate(found, start=1)}
@@ -100,13 +109,13 @@ def _choose(found: Sequence[Series], wanted: str | None, path: Path) -> Series:
         fitting = [
             s
             for n, s in names.items()
-            if word in (n, s.description.casefold(), s.uid.casefold(), key_of(s).casefold())
+            if word in (n, s.description.casefold(), s.uid.casefold(), series_key(s).casefold())
         ]
         if len(fitting) == 1:
             return fitting[0]
     listed = "; ".join(f"{number}: {_words(series)}" for number, series in names.items())
-    start = f"'{path.name}' holds {len(found)} series" if wanted is None else f"There is no one series '{wanted}'"
-    raise ReadError(f"{start}; choose one by its number or description: {listed}.")
+    what = f"holds {len(found)} series" if wanted is None else f"has no one series '{wanted}'"
+    raise ReadError(f"'{path.name}' {what}; choose one by its number or description: {listed}.")
 
 
 def _words(series: Series) -> str:

@@ -71,7 +71,9 @@ def models(session: Session | None = None) -> list[Model]:
     return [model for folder, origin in folders for model in find_models(folder, origin)]
 
 
-def model_for(method: str, name: str = "", session: Session | None = None, task: Task | None = None) -> Model | None:
+def model_for(
+    method: str, name: str = "", session: Session | None = None, task: Task | None = None
+) -> Model | None:
     """Choose the model a method works with; None if the method needs none or there is none.
 
     A name given must be there. Else the version in use in the session, else the last by name in the
@@ -98,7 +100,9 @@ def model_for(method: str, name: str = "", session: Session | None = None, task:
         known = ", ".join(model.name for model in fitting) or "none"
         raise WeightsError(f"There is no model '{name}' for the method '{method}'; there are: {known}.")
     places = dict.fromkeys(model.origin for model in fitting)
-    return next((max((m for m in fitting if m.origin == place), key=lambda m: m.name) for place in places), None)
+    return next(
+        (max((m for m in fitting if m.origin == place), key=lambda m: m.name) for place in places), None
+    )
 
 
 def build(

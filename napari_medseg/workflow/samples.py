@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+
+import numpy as np
 
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Region
@@ -40,9 +42,7 @@ def fundus() -> Sample:
 
 def brain() -> Sample:
     """The brain on an axial slice of an MR."""
-    volume = open_volume(_inside("nibabel", "tests/data/example4d.nii.gz"))
-    if volume.n_channels > 1:  # two volumes in time: the first one
-        volume = replace(volume, array=volume.array[..., 0])
+    volume = open_volume(_inside("nibabel", "tests/data/example4d.nii.gz"), "0")
     source = "nibabel's sample 'example4d'"
     return Sample("brain", source, volume, _box("brain", 12, (2, 31), (90, 97), volume.geometry.plane_of(0)))
 
@@ -60,7 +60,7 @@ def phantom() -> Sample:
 
     volume, mask = ct_phantom((24, 192, 192))
     truth = mask.on_slice("liver", "axial", 14)
-    rows, columns = truth.any(axis=1).nonzero()[0], truth.any(axis=0).nonzero()[0]
+    rows, columns = np.flatnonzero(truth.any(axis=1)), np.flatnonzero(truth.any(axis=0))
     start, stop = (int(rows[0]), int(columns[0])), (int(rows[-1]) + 1, int(columns[-1]) + 1)
     return Sample("phantom", "made by this program", volume, _box("liver", 14, start, stop), truth)
 

@@ -16,10 +16,12 @@ from napari_medseg.core.mask import Mask, Provenance
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
-from napari_medseg.workflow.images import open_mask, open_volume, save_mask
+from napari_medseg.workflow.images import find_series, open_mask, open_volume, save_mask, series_key
 
 if TYPE_CHECKING:
-    from napari_medseg.session.store import CaseRecord, Session
+    from napari_medseg.imaging.dicom import Series
+    from napari_medseg.session.records import CaseRecord
+    from napari_medseg.session.store import Session
 
 EXPORT_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
@@ -38,10 +40,24 @@ def open_session(folder: Path) -> Session:
     return Session.open(Path(folder))
 
 
-def add_case(session: Session, source: Path, series: str | None = None) -> str:
-    """Put an image into a session and return its case id; the image itself stays where it is."""
-    volume = open_volume(source, series)
-    return session.add_case(Path(source).resolve(), volume, series or "")
+def add_case(
+    session: Session, source: Path, series: Series | str | None = None, volume: Volume | None = None
+) -> str:
+    """Put an image into a session and return its case id; the image itself stays where it is.
+
+    Parameters
+    ----------
+    series : Series or str
+        Which one of a DICOM folder, as in `open_volume`.
+    volume : Volume
+        The image, where it was opened already.
+    """
+    from napari_medseg.imaging.dicom import patient_key
+
+    found = find_series(source, series)
+    volume = volume or open_volume(source, found or series)
+    key = series_key(found) if found else str(series or "")
+    return session.add_case(Path(source), volume, key, patient_key(found) if found else "")
 
 
 def accept_file(session: Session, case: str, path: Path, slices: Iterable[int] | None = None) -> int:
