@@ -55,11 +55,6 @@ class Series:
     note: str = ""
 
     @property
-    def key(self) -> str:
-        """A name by which this stack is found again in its folder."""
-        return f"{self.uid} {self.stack}".strip()
-
-    @property
     def title(self) -> str:
         """What to call it on screen."""
         return f"{self.description}, {self.stack}" if self.stack else self.description

@@ -1,7 +1,6 @@
-"""Lets pydicom decompress the JPEG kinds it has no decoder for, through the GDCM inside SimpleITK.
+"""Lets pydicom decompress the JPEG kinds its own decoders do not read, through the GDCM inside SimpleITK.
 
-Lossless JPEG is what many archives store; pydicom itself decodes it only with packages that are not free
-to pass on.
+Many archives store lossless JPEG, and none of the packages pydicom would decode it with is one of ours.
 """
 
 from __future__ import annotations
@@ -16,6 +15,8 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
     JPEGExtended12Bit,
     JPEGLossless,
     JPEGLosslessSV1,
@@ -24,7 +25,10 @@ from pydicom.uid import (
 )
 
 _LABEL = "simpleitk"
-DECODER_DEPENDENCIES = {uid: ("SimpleITK",) for uid in (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)}
+DECODER_DEPENDENCIES = {
+    uid: ("SimpleITK",)
+    for uid in (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEG2000, JPEG2000Lossless)
+}
 
 
 def is_available(uid: str) -> bool:
@@ -57,6 +61,8 @@ def decode_frame(source: bytes, runner: DecodeRunner) -> bytes:
         pixels = sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO"))
     if runner.samples_per_pixel > 1:
         runner.set_option("planar_configuration", 0)
+    if str(runner.photometric_interpretation) in ("YBR_ICT", "YBR_RCT"):  # undone by the decoder
+        runner.set_option("photometric_interpretation", "RGB")
     kind = "i" if runner.pixel_representation else "u"
     return np.ascontiguousarray(pixels).astype(f"<{kind}{runner.bits_allocated // 8}").tobytes()
 

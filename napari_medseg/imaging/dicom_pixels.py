@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut
 
 from napari_medseg.core.volume import Window
@@ -149,7 +150,7 @@ def _list(found: Any) -> list[Any]:
     """A tag's values as a list, whether it has none, one or many."""
     if found is None:
         return []
-    return list(found) if hasattr(found, "__iter__") and not isinstance(found, str) else [found]
+    return list(found) if isinstance(found, (MultiValue, list, tuple)) else [found]
 
 
 def _rescaled(stored: Array, tags: Dataset) -> Array:

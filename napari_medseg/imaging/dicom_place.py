@@ -96,8 +96,8 @@ def _unevenness(positions: NDArray[np.float64], frames: Sequence[Frame]) -> str:
     step = (positions[-1] - positions[0]) / (n - 1)
     off = np.linalg.norm(positions - positions[0] - np.arange(n)[:, None] * step, axis=1)
     along = distances.mean()
-    # A twentieth of a slice. Positions rounded to 0.1 mm pass too, unless the slices are very thin.
-    if off.max() <= max(0.05 * along, min(0.05, 0.1 * along)):
+    # A twentieth of a slice, or 0.1 mm for all but very thin slices: some write positions rounded to that.
+    if off.max() <= max(0.05 * along, min(0.1, 0.2 * along)):
         return ""
     return _gap(distances)
 

@@ -7,17 +7,20 @@ import logging
 import math
 import struct
 import warnings
+import zlib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 
 # What pydicom raises on files that are cut short or were never right.
 BROKEN = (
-    InvalidDicomError, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, struct.error,
-    NotImplementedError, RuntimeError, ArithmeticError, EOFError, AssertionError, MemoryError,
+    InvalidDicomError, BytesLengthException, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
+    NotImplementedError, RuntimeError, ArithmeticError, EOFError, AssertionError, MemoryError, struct.error,
+    zlib.error,
 )  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def text(tags: Dataset, keyword: str) -> str:
     found = value(tags, keyword)
     if found is None:
         return ""
-    parts = [found] if isinstance(found, str) or not hasattr(found, "__iter__") else list(found)
+    parts = found if isinstance(found, (MultiValue, list, tuple)) else [found]
     return " ".join(str(part).strip(" \0") for part in parts).strip()
 
 
@@ -98,7 +101,7 @@ def numbers(tags: Dataset, keyword: str, count: int) -> tuple[float, ...] | None
     """The first `count` numbers of a tag, or None unless there are so many and all are finite."""
     found = value(tags, keyword)
     try:
-        parts = [found] if isinstance(found, str) or not hasattr(found, "__len__") else list(found)
+        parts = found if isinstance(found, (MultiValue, list, tuple)) else [found]
         result = tuple(float(part) for part in parts[:count])
     except BROKEN:
         return None
@@ -174,8 +177,7 @@ def _private_b_value(tags: Dataset) -> float | None:
             if isinstance(found, bytes):
                 is_float = creator.startswith("Philips") and len(found) == 4
                 found = struct.unpack("<f", found)[0] if is_float else found.decode("ascii").split("\\")
-            first = found if isinstance(found, str) or not hasattr(found, "__len__") else found[0]
-            return float(first) % 1e5
+            return float(found[0] if isinstance(found, (MultiValue, list)) else found) % 1e5
         except BROKEN:
             continue
     return None
