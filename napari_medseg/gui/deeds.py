@@ -1,0 +1,248 @@
+"""What the panel's buttons and keys do that takes more than the bench alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_medseg import workflow
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.mask import Mask
+from napari_medseg.core.progress import Job, Progress
+from napari_medseg.core.volume import Volume
+from napari_medseg.gui.bench import Bench
+from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.form import settings_form
+from napari_medseg.gui.memory import Memory, Opened, Unfinished
+from napari_medseg.gui.opening import Opening
+from napari_medseg.gui.presenter import Presenter
+from napari_medseg.gui.screen import Screen
+from napari_medseg.gui.sections import Sections
+
+if TYPE_CHECKING:
+    from napari_medseg.core.model import Model
+    from napari_medseg.core.task import Task
+
+_PROMPTS = ("point", "box", "scribble", "lasso")
+
+
+class Deeds(QObject):
+    """The panel's hands.
+
+    Parameters
+    ----------
+    sections, bench, enquiry, screen, memory, opening, presenter
+        The parts of the panel, which know nothing of each other.
+    """
+
+    def __init__(self, presenter: Presenter, memory: Memory, opening: Opening, window: QWidget) -> None:
+        super().__init__()
+        self.presenter = presenter
+        self.sections: Sections = presenter.sections
+        self.bench: Bench = presenter.bench
+        self.enquiry: Enquiry = presenter.enquiry
+        self.screen: Screen = presenter.screen
+        self.memory = memory
+        self.opening = opening
+        self._window = window
+        self._models_listed = False
+
+    def actions(self) -> dict[str, Callable[[], Any]]:
+        """What each key does, by the names of `keys.KEYS`."""
+        bench, enquiry = self.bench, self.enquiry
+        tools = (*_PROMPTS, "brush", "eraser")
+        return {
+            **{name: lambda name=name: self.toggle_tool(name) for name in tools},
+            "mask": enquiry.prompt_with_mask,
+            "sign": lambda: self.set_sign(not self.screen.positive),
+            "run": self.run,
+            "accept": bench.accept,
+            "accept all": bench.accept_all,
+            "discard": bench.discard,
+            "discard all": bench.discard_all,
+            "next": self.next_slice,
+            "alternative": lambda: enquiry.show_alternative(enquiry.alternative + 1),
+            "structure": self.next_structure,
+            "hide": self.hide_or_show,
+            "cancel": self.cancel,
+            "undo": bench.undo,
+            "redo": bench.redo,
+        }
+
+    def begin(self, opened: Opened) -> None:
+        """Put an opened case on the bench and on screen."""
+        self.bench.begin(opened.work)
+        self.screen.begin(opened.work)
+        self.bench.look_at(*self.screen.place)
+        self.presenter.show_case(self.memory.folder)
+        for note in opened.work.volume.notes:
+            self.sections.message.say(note)
+        if opened.n_restored:
+            n = opened.n_restored
+            slices = "1 slice" if n == 1 else f"{n} slices"
+            self.sections.message.say(f"Your unaccepted work on {slices} is back: accept or discard it.")
+        if not self.screen.tool:
+            self.screen.set_tool("point")
+        QTimer.singleShot(0, self.enquiry.warm_up)
+        self._list_models()
+
+    def show(self) -> None:
+        """Show the bench on screen and in the sections."""
+        if self.bench.work is not None and self.screen.display is not None:
+            self.screen.show(self.bench.work)
+        self.presenter.show()
+
+    def toggle_tool(self, name: str) -> None:
+        """Take a tool in hand, or put it down when it is there."""
+        self.take_tool("" if self.screen.tool == name else name)
+
+    def take_tool(self, name: str) -> None:
+        """Take a tool in hand."""
+        work = self.bench.in_hand() if name else self.bench.work
+        if name and work is not None and work.mask.structure(work.current).locked:
+            self.screen.set_tool("")
+            raise TaskError(f"'{work.current}' is locked; unlock it in the list of structures to change it.")
+        self.screen.set_tool(name)  # type: ignore[arg-type]
+
+    def set_sign(self, positive: bool) -> None:
+        """Say whether prompts mean inside or outside."""
+        self.screen.positive = positive
+        self.sections.tools.show_sign(positive)
+
+    def stroke(self, region: Any) -> None:
+        """Take over what was painted on the slice on screen."""
+        plane, index = self.screen.place
+        self.bench.stroke(plane, index, region)
+
+    def run(self) -> None:
+        """Ask the method for the slices chosen."""
+        work = self.bench.in_hand()
+        n = work.volume.n_slices(self.bench.plane)
+        here = self.presenter.position(self.bench.index)
+        positions = self.sections.get_mask.slices(here, n)
+        self.enquiry.run(sorted(self.presenter.position(p) for p in positions))
+
+    def next_slice(self) -> None:
+        """Go to the next slice worth a look."""
+        position = self.presenter.next_position()
+        if position is not None:
+            self.go_to(position)
+
+    def go_to(self, position: int) -> None:
+        """Show a slice, counted as napari counts."""
+        self.screen.go_to(self.presenter.position(position))
+
+    def next_structure(self) -> None:
+        """Make the next structure of the list the current one."""
+        work = self.bench.in_hand()
+        names = work.mask.names
+        self.bench.choose(names[(names.index(work.current) + 1) % len(names)])
+
+    def add_structure(self) -> None:
+        """Add a structure and let the person type its name."""
+        names = self.bench.in_hand().mask.names
+        new = next(f"structure {n}" for n in range(len(names) + 1, 999) if f"structure {n}" not in names)
+        self.bench.add_structure(new)
+        self.sections.structures.edit_name()
+
+    def set_visible(self, name: str, visible: bool) -> None:
+        """Show or hide a structure."""
+        self.screen.hidden = self.screen.hidden - {name} if visible else self.screen.hidden | {name}
+        self.show()
+
+    def hide_or_show(self) -> None:
+        """Hide all outlines, or show them again."""
+        names = frozenset(self.bench.in_hand().mask.names)
+        self.screen.hidden = frozenset() if self.screen.hidden else names
+        self.show()
+
+    def cancel(self) -> None:
+        """Stop what runs."""
+        self.enquiry.cancel()
+        self.opening.cancel()
+
+    def change_session(self, folder: Path) -> None:
+        """Work in another session from the next image on."""
+        self.memory.change_session(folder)
+        self.sections.message.say(f"The next image you open goes to the session {folder}.")
+
+    def export(self, path: Path) -> None:
+        """Write the accepted mask to a file."""
+        work = self.bench.in_hand()
+        mask, volume = work.mask, work.volume
+        if not any(work.voxels.values()):
+            raise TaskError("Nothing is accepted yet, so there is nothing to export; accept a slice first.")
+        self.memory.worker.start(
+            lambda: _write(mask, volume, path),
+            lambda written: self.sections.message.say(f"The mask is written to {written}."),
+            failed=lambda said: self.sections.message.say(said, alarm=True),
+        )
+
+    def choose_method(self, name: str) -> None:
+        """Show the models and settings of another method."""
+        entry = self.sections.get_mask.entry
+        if entry is not None:
+            form = settings_form(entry.settings, self.sections.get_mask.set_settings)
+            self.sections.drawers.fill("settings", form.native)
+            self._form = form
+        self.sections.get_mask.set_models(())
+        if self._models_listed:
+            self._list_models()
+
+    def choose(self, choice: Any) -> None:
+        """Make masks another way."""
+        self.enquiry.choice = choice
+
+    def look_around(self) -> None:
+        """After the panel is open: take up an image that is there, and ask about unfinished work."""
+        images = [layer for layer in self.screen.viewer.layers if type(layer).__name__ == "Image"]
+        if images and self.bench.work is None and not self.opening.busy:
+            self.opening.adopt(images[0])
+        else:
+            self.memory.unfinished(self._offer)
+
+    def take_up(self, layer: Any) -> None:
+        """Make a case of an image that was just put on screen, if none is in hand."""
+        if self.bench.work is None and not self.opening.busy:
+            self.opening.adopt(layer)
+
+    def _offer(self, found: tuple[Unfinished, ...]) -> None:
+        if found and self.bench.work is None:
+            one = found[-1]
+            self.sections.message.say(
+                f"Work on {one.name} ({one.source.name}) was not accepted when the program ended.",
+                title="Bring it back",
+                way_out=lambda: self.opening.open_series(one.source, one.series or None),
+            )
+
+    def _list_models(self) -> None:
+        """List the method's models and the known tasks; this may load torch, so not on this thread."""
+        name, session = self.sections.get_mask.name, self.memory.session
+        entry = self.sections.get_mask.entry
+        self._models_listed = True
+        if entry is not None and entry.network:
+            self.enquiry.worker.start(lambda: _models(name, session), self._show_models)
+
+    def _show_models(self, found: tuple[str, list[Model], list[Task]]) -> None:
+        name, models, tasks = found
+        if name == self.sections.get_mask.name:
+            self.sections.get_mask.set_models([model.name for model in models])
+        self.sections.task.set_known(tasks)
+
+
+def _models(method: str, session: Any) -> Job[tuple[str, list[Model], list[Task]]]:
+    yield Progress(0.0, "Looking for models")
+    network = workflow.menu()[method].network
+    models = [model for model in workflow.models(session) if model.network == network]
+    first = workflow.model_for(method, session=session)
+    models.sort(key=lambda model: (first is None or model.name != first.name, model.name))
+    return method, models, workflow.tasks()
+
+
+def _write(mask: Mask, volume: Volume, path: Path) -> Job[Path]:
+    yield Progress(0.2, "Writing the mask")
+    return workflow.save_mask(mask.copy(), volume, path)

@@ -1,0 +1,225 @@
+"""Get a mask: by which method, with which model, on which slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QStandardItem, QStandardItemModel
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QStackedLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_medseg.gui.asking import Choice, Scope
+from napari_medseg.gui.keys import KEYS, with_key
+from napari_medseg.gui.style import mark
+
+if TYPE_CHECKING:
+    from napari_medseg.methods import Entry
+
+_WAYS = {"prompt": "Prompt", "automatic": "Automatic", "examples": "From examples"}
+_SCOPES: tuple[Scope, ...] = ("slice", "range", "volume")
+
+
+class GetMaskSection(QWidget):
+    """How a mask is made."""
+
+    run_requested = Signal()
+    cancel_requested = Signal()
+    choice_changed = Signal(object)  # Choice
+    method_changed = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._entries: Mapping[str, Entry] = {}
+        self._settings: dict[str, Mapping[str, Any]] = {}
+        self.method = self._combo("How the mask is made")
+        self.method.currentIndexChanged.connect(self._on_method)
+        self.model = self._combo("Model")
+        self.model.currentIndexChanged.connect(self._on_choice)
+        self.scopes = {name: self._scope_button(name) for name in _SCOPES}
+        self._group = QButtonGroup(self)
+        for button in self.scopes.values():
+            self._group.addButton(button)
+        self.scopes["slice"].setChecked(True)
+        self.first, self.last = self._spin("First slice"), self._spin("Last slice")
+        self.run_button = mark(QPushButton(f"Get mask  {KEYS['run']}", self), main=True)
+        self.run_button.setToolTip(with_key("Ask the method for the slices chosen above", "run"))
+        self.run_button.clicked.connect(self.run_requested)
+        self.bar = QProgressBar(self)
+        self.bar.setAccessibleName("Progress")
+        self.cancel_button = QPushButton(f"Cancel  {KEYS['cancel']}", self)
+        self.cancel_button.setToolTip(with_key("Stop; nothing you did is lost", "cancel"))
+        self.cancel_button.clicked.connect(self.cancel_requested)
+        self._lay_out()
+
+    def _combo(self, name: str) -> QComboBox:
+        combo = QComboBox(self)
+        combo.setAccessibleName(name)
+        combo.setToolTip(name)
+        combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        combo.setMinimumContentsLength(8)
+        return combo
+
+    def _scope_button(self, name: str) -> QToolButton:
+        button = QToolButton(self)
+        button.setText(name.capitalize())
+        button.setCheckable(True)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setToolTip(
+            {"slice": "The slice on screen", "range": "From one slice to another"}.get(name, "All slices")
+        )
+        button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
+        button.toggled.connect(self._on_scope)
+        return button
+
+    def _spin(self, name: str) -> QSpinBox:
+        spin = QSpinBox(self)
+        spin.setAccessibleName(name)
+        spin.setToolTip(name)
+        spin.setRange(1, 1)
+        spin.setMinimumWidth(50)
+        return spin
+
+    def _lay_out(self) -> None:
+        top, scope, extent = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        top.addWidget(self.method, 3)
+        top.addWidget(self.model, 2)
+        for button in self.scopes.values():
+            scope.addWidget(button, 1)
+        self._extent = QWidget(self)
+        extent = QHBoxLayout(self._extent)
+        extent.setContentsMargins(0, 0, 0, 0)
+        extent.addWidget(mark(QLabel("Slices", self), quiet=True))
+        extent.addWidget(self.first, 1)
+        extent.addWidget(mark(QLabel("to", self), quiet=True))
+        extent.addWidget(self.last, 1)
+        self._extent.hide()
+        idle, running = QWidget(self), QWidget(self)
+        for page, widgets in ((idle, (self.run_button,)), (running, (self.bar, self.cancel_button))):
+            line = QHBoxLayout(page)
+            line.setContentsMargins(0, 0, 0, 0)
+            for widget in widgets:
+                line.addWidget(widget, 1 if widget is not self.cancel_button else 0)
+        self._pages = QStackedLayout()
+        self._pages.addWidget(idle)
+        self._pages.addWidget(running)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        for layout in (top, scope):
+            layout.setSpacing(4)
+            column.addLayout(layout)
+        column.addWidget(self._extent)
+        column.addLayout(self._pages)
+
+    def set_menu(self, entries: Mapping[str, Entry], chosen: str) -> None:
+        """List the methods under the way they are used."""
+        self._entries = entries
+        self.method.blockSignals(True)
+        listed = QStandardItemModel(self.method)
+        for way, title in _WAYS.items():
+            fitting = [entry for entry in entries.values() if entry.way == way]
+            if fitting:
+                head = QStandardItem(title)
+                head.setEnabled(False)
+                listed.appendRow(head)
+            for entry in fitting:
+                item = QStandardItem(f"   {entry.title}")
+                item.setData(entry.name, Qt.ItemDataRole.UserRole)
+                item.setToolTip(entry.help)
+                listed.appendRow(item)
+        self.method.setModel(listed)
+        self.method.setCurrentIndex(max(self.method.findData(chosen), 1))
+        self.method.blockSignals(False)
+        self._on_method()
+
+    def set_models(self, names: Sequence[str]) -> None:
+        """List the models of the method; the first is the one in use."""
+        self.model.blockSignals(True)
+        self.model.clear()
+        for name in names:
+            self.model.addItem(name, name)
+        self.model.setVisible(len(names) > 0)
+        self.model.setEnabled(len(names) > 1)
+        self.model.blockSignals(False)
+        self._on_choice()
+
+    def set_settings(self, values: Mapping[str, Any]) -> None:
+        """Use other settings for the method chosen."""
+        self._settings[self.name] = dict(values)
+        self._on_choice()
+
+    @property
+    def name(self) -> str:
+        """The method chosen."""
+        return str(self.method.currentData(Qt.ItemDataRole.UserRole) or "")
+
+    @property
+    def entry(self) -> Entry | None:
+        """The menu's line of the method chosen."""
+        return self._entries.get(self.name)
+
+    @property
+    def choice(self) -> Choice:
+        """What was chosen."""
+        return Choice(self.name, str(self.model.currentData() or ""), self._settings.get(self.name, {}))
+
+    def slices(self, here: int, n: int) -> tuple[int, ...]:
+        """Positions asked for, from 0, in napari's order; `here` is the one on screen."""
+        if self.scopes["slice"].isChecked():
+            return (here,)
+        if self.scopes["volume"].isChecked():
+            return tuple(range(n))
+        low, high = sorted((self.first.value(), self.last.value()))
+        return tuple(range(low - 1, high))
+
+    def show_extent(self, n: int, here: int, allows_3d: bool) -> None:
+        """Fit ranges to an image; several slices only where there are some to join."""
+        for spin in (self.first, self.last):
+            spin.setRange(1, max(n, 1))
+        if self.last.value() == 1 and n > 1:
+            self.first.setValue(max(here - 4, 1))
+            self.last.setValue(min(here + 6, n))
+        for name in ("range", "volume"):
+            self.scopes[name].setEnabled(n > 1 and allows_3d)
+            if not (n > 1 and allows_3d) and self.scopes[name].isChecked():
+                self.scopes["slice"].setChecked(True)
+
+    def show_progress(self, done: float, message: str) -> None:
+        """Show how far a run has come."""
+        self._pages.setCurrentIndex(1)
+        self.bar.setRange(0, 0 if done <= 0 else 100)
+        self.bar.setValue(round(done * 100))
+        self.bar.setFormat(f"{message}  %p%" if done > 0 else message)
+        self.bar.setToolTip(message)
+
+    def show_idle(self) -> None:
+        """Show that nothing runs."""
+        focused = self.cancel_button.hasFocus()
+        self._pages.setCurrentIndex(0)
+        if focused:
+            self.run_button.setFocus()
+
+    def _on_scope(self) -> None:
+        if hasattr(self, "_extent"):
+            self._extent.setVisible(self.scopes["range"].isChecked())
+
+    def _on_method(self) -> None:
+        entry = self.entry
+        self.method.setToolTip(entry.help if entry else "")
+        self.method_changed.emit(self.name)
+
+    def _on_choice(self) -> None:
+        self.choice_changed.emit(self.choice)

@@ -1,0 +1,187 @@
+"""What the session keeps of the case on screen, written by a thread of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_medseg import workflow
+from napari_medseg.core.progress import Job, Progress
+from napari_medseg.core.structure import UNTITLED
+from napari_medseg.core.task import Task
+from napari_medseg.core.volume import Volume
+from napari_medseg.gui.jobs import Worker
+from napari_medseg.gui.journal import KIND, pack, unpack
+from napari_medseg.gui.work import Spot, Work, start
+
+if TYPE_CHECKING:
+    from napari_medseg.session.store import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A case ready to be shown: with the mask accepted before and the edits that were not."""
+
+    work: Work
+    source: Path
+    n_restored: int = 0
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A case whose edits were not accepted when the program ended."""
+
+    name: str
+    source: Path
+    series: str
+
+
+def home() -> Path:
+    """Where sessions are made unless the person says otherwise: MEDSEG_HOME, else the home folder."""
+    return Path(os.environ.get("MEDSEG_HOME") or Path.home() / "napari-medseg") / "sessions"
+
+
+class Memory(QObject):
+    """The session on disk as the panel sees it; nothing here waits for the disk.
+
+    Attributes
+    ----------
+    session : Session or None
+        Open from the first case on.
+    case_id : str
+        The case on screen.
+    """
+
+    kept = Signal(str)  # "saving", then "saved"
+    failed = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.worker = Worker("medseg disk", self)
+        self.folder = home() / UNTITLED
+        self.session: Session | None = None
+        self.case_id = ""
+        self._dirty: set[Spot] = set()
+        self._afresh = False
+        self._latest: Work | None = None
+        self._saving: Work | None = None
+
+    def opened(self, source: Path, series: Any) -> Job[Opened]:
+        """Open an image, find or add its case, and bring back what was accepted and what was not."""
+        yield Progress(0.1, f"Reading {source.name}")
+        volume = workflow.open_volume(source, series)
+        key = series if isinstance(series, str) else getattr(series, "uid", "") or ""
+        return (yield from self.case_of(volume, source, key))
+
+    def case_of(self, volume: Volume, source: Path, series: str) -> Job[Opened]:
+        """Make a case of an image, or find the one it is already."""
+        yield Progress(0.7, "Opening the session")
+        session = self._ensure()
+        self.case_id = session.add_case(source, volume, series)
+        yield Progress(0.8, "Looking for earlier work")
+        mask = session.load(self.case_id)
+        if mask is not None and not mask.geometry.same_grid(volume.geometry):
+            mask = None
+        work = start(volume, mask, session.task)
+        entries = [entry for entry in session.journal(self.case_id).read() if entry.kind == KIND]
+        work = unpack(work, entries)
+        return Opened(work, source, len(work.pending))
+
+    def unfinished(self, done: Callable[[tuple[Unfinished, ...]], None]) -> None:
+        """Look for edits that were not accepted when the program ended."""
+        if (self.folder / "session.db").exists():
+            self.worker.start(self._unfinished, done, failed=self.failed.emit)
+
+    def note(self, work: Work, spots: Iterable[Spot], afresh: bool = False) -> None:
+        """Record edits that are not accepted yet, as soon as the disk is free."""
+        waiting = self._latest is not None
+        self._latest = work
+        self._dirty |= set(spots)
+        self._afresh |= afresh
+        if not waiting:
+            self.worker.start(self._note, failed=self.failed.emit)
+
+    def save(self, work: Work) -> None:
+        """Keep the accepted mask for good, as soon as the disk is free."""
+        waiting = self._saving is not None
+        self._saving = work
+        self.kept.emit("saving…")
+        if not waiting:
+            self.worker.start(self._save, self._saved, failed=self.failed.emit)
+
+    def _saved(self, revision: int) -> None:
+        if self._saving is None and revision:
+            self.kept.emit("saved")
+
+    def log(self, seconds: float, clicks: int, changed_voxels: int) -> None:
+        """Add to the record of how much work the case was."""
+        self.worker.start(lambda: self._log(seconds, clicks, changed_voxels), failed=self.failed.emit)
+
+    def set_task(self, task: Task) -> None:
+        """Say what the session is about."""
+        self.worker.start(lambda: self._set_task(task), failed=self.failed.emit)
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the session."""
+        self.worker.start(self._close)
+        self.worker.stop(finish=True)
+
+    def change_session(self, folder: Path) -> None:
+        """Use another session from the next case on."""
+        self.folder = folder
+        self.worker.start(self._close)
+
+    def _ensure(self) -> Session:
+        if self.session is None:
+            there = (self.folder / "session.db").exists()
+            task = Task(UNTITLED)
+            self.session = (
+                workflow.open_session(self.folder) if there else workflow.create_session(self.folder, task)
+            )
+        return self.session
+
+    def _unfinished(self) -> Job[tuple[Unfinished, ...]]:
+        yield Progress(0.0, "Looking for unfinished work")
+        session = self._ensure()
+        names = {record.id: record.name for record in session.cases()}
+        found = [Unfinished(names[case], *session.source(case)) for case in session.recoverable()]
+        return tuple(item for item in found if item.source.exists())
+
+    def _note(self) -> Job[None]:
+        yield Progress(0.0, "Keeping your edits")
+        work, spots, afresh = self._latest, self._dirty, self._afresh
+        self._latest, self._dirty, self._afresh = None, set(), False
+        if self.session is None or not self.case_id or work is None:
+            return
+        journal = self.session.journal(self.case_id)
+        if work.pending or work.prompts:
+            journal.append(KIND, *pack(work, sorted(spots if not afresh else work.pending), afresh))
+        else:
+            journal.clear()
+
+    def _save(self) -> Job[int]:
+        yield Progress(0.0, "Saving what you accepted")
+        work, self._saving = self._saving, None
+        if self.session is None or not self.case_id or work is None:
+            return 0
+        return self.session.accept(self.case_id, work.mask.copy(), work.volume)
+
+    def _log(self, seconds: float, clicks: int, changed_voxels: int) -> Job[None]:
+        yield Progress(0.0)
+        if self.session is not None and self.case_id:
+            self.session.log_effort(self.case_id, seconds, clicks, changed_voxels)
+
+    def _set_task(self, task: Task) -> Job[None]:
+        yield Progress(0.0)
+        self._ensure().set_task(task)
+
+    def _close(self) -> Job[None]:
+        yield Progress(0.0)
+        if self.session is not None:
+            self.session.close()
+        self.session, self.case_id = None, ""

@@ -1,0 +1,174 @@
+"""The panel in napari: its sections ask, the bench and the methods answer, the sections show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, QTimer
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+
+from napari_medseg import workflow
+from napari_medseg.core.errors import MedsegError
+from napari_medseg.gui import keys
+from napari_medseg.gui.bench import Bench
+from napari_medseg.gui.deeds import Deeds
+from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.memory import Memory
+from napari_medseg.gui.opening import Opening
+from napari_medseg.gui.presenter import Presenter
+from napari_medseg.gui.screen import Screen
+from napari_medseg.gui.sections import Sections
+from napari_medseg.gui.style import WIDTH
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_FIRST = ("sam", "threshold")  # methods to begin with, the first that is there
+_SHORTLY = 300  # milliseconds after which what can wait is begun
+
+
+class Panel(QWidget):
+    """The one window a clinician works with beside the image.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Where it is docked.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.memory = Memory()
+        self.bench = Bench(self.memory)
+        self.enquiry = Enquiry(self.bench)
+        self.screen = Screen(napari_viewer)
+        self.opening = Opening(self.memory, self)
+        self.sections = Sections(self)
+        self.presenter = Presenter(self.sections, self.bench, self.enquiry, self.screen)
+        self.deeds = Deeds(self.presenter, self.memory, self.opening, self)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.sections)
+        self._connect_inside()
+        self._connect_case()
+        self._connect_work()
+        keys.bind(self, {name: self._guard(act) for name, act in self.deeds.actions().items()})
+        self.sections.set_theme(napari_viewer.theme)
+        self.presenter.show()
+        menu = workflow.menu()
+        self.sections.get_mask.set_menu(menu, next((name for name in _FIRST if name in menu), ""))
+        self._end_with_the_window()
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.timeout.connect(self.deeds.look_around)
+        self._later.start(_SHORTLY)
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """320 pixels wide."""
+        return QSize(WIDTH, super().sizeHint().height())
+
+    def open(self, path: Path | str) -> None:
+        """Open an image file or a DICOM folder."""
+        self.opening.open(Path(path))
+
+    def _guard(self, act: Callable[..., Any]) -> Callable[..., None]:
+        """Make an act whose failure is told in a sentence."""
+
+        def guarded(*values: Any) -> None:
+            try:
+                act(*values)
+            except MedsegError as error:
+                self._alarm(str(error))
+                self.presenter.show()
+
+        return guarded
+
+    def _connect_inside(self) -> None:
+        """From bench, methods and screen to what is shown."""
+        say, shown = self.sections.message.say, self.sections.get_mask
+        self.bench.changed.connect(self.deeds.show)
+        self.bench.placed.connect(self.presenter.show_place)
+        self.bench.said.connect(say)
+        self.enquiry.said.connect(say)
+        for source in (self.enquiry, self.opening):
+            source.progressed.connect(shown.show_progress)
+            source.ended.connect(self._idle)
+            source.failed.connect(self._alarm)
+        self.opening.opened.connect(self.deeds.begin)
+        self.memory.failed.connect(self._alarm)
+        self.memory.kept.connect(self.sections.learn.show_saved)
+        self.screen.prompted.connect(self._guard(self.enquiry.prompt))
+        self.screen.stroked.connect(self._guard(self.deeds.stroke))
+        self.screen.moved.connect(lambda: self.bench.look_at(*self.screen.place))
+        self.screen.tool_changed.connect(self.sections.tools.show_tool)
+        self.screen.size_changed.connect(self.sections.tools.show_size)
+        self.screen.image_added.connect(self.deeds.take_up)
+        self.viewer.events.theme.connect(self._on_theme)
+
+    def _connect_case(self) -> None:
+        """From the case line, the structures and the drawers to the bench."""
+        s, bench, deeds, guard = self.sections, self.bench, self.deeds, self._guard
+        s.case.open_requested.connect(self.open)
+        s.case.session_requested.connect(deeds.change_session)
+        s.case.export_requested.connect(guard(deeds.export))
+        s.structures.chosen.connect(guard(bench.choose))
+        s.structures.add_requested.connect(guard(deeds.add_structure))
+        s.structures.remove_requested.connect(guard(bench.remove_structure))
+        s.structures.change_requested.connect(guard(bench.change_structure))
+        s.structures.visibility_requested.connect(guard(deeds.set_visible))
+        s.task.task_requested.connect(guard(bench.set_task))
+
+    def _connect_work(self) -> None:
+        """From tools, methods and the proposal bar to what they do."""
+        s, deeds, act, guard = self.sections, self.deeds, self.deeds.actions(), self._guard
+        s.tools.tool_requested.connect(guard(deeds.take_tool))
+        s.tools.mask_requested.connect(guard(act["mask"]))
+        s.tools.sign_requested.connect(deeds.set_sign)
+        s.tools.size_requested.connect(self.screen.set_brush_size)
+        s.get_mask.run_requested.connect(guard(deeds.run))
+        s.get_mask.cancel_requested.connect(deeds.cancel)
+        s.get_mask.choice_changed.connect(deeds.choose)
+        s.get_mask.method_changed.connect(deeds.choose_method)
+        for name in ("accept", "accept_all", "discard", "discard_all", "next", "undo"):
+            getattr(s.proposal, f"{name}_requested").connect(guard(act[name.replace("_", " ")]))
+        s.proposal.alternative_requested.connect(guard(self.enquiry.show_alternative))
+        s.proposal.slice_requested.connect(deeds.go_to)
+
+    def _alarm(self, sentence: str) -> None:
+        self.sections.message.say(sentence, alarm=True)
+
+    def _idle(self) -> None:
+        if not (self.enquiry.busy or self.opening.busy):
+            self.sections.get_mask.show_idle()
+            self.presenter.show_place()
+
+    def _on_theme(self, event: Any) -> None:
+        self.sections.set_theme(event.value)
+
+    def _end_with_the_window(self) -> None:
+        """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
+        parts = (self.screen, self.opening, self.enquiry, self.memory)
+        theme, on_theme = self.viewer.events.theme, self._on_theme
+        ended: list[bool] = []
+
+        def end() -> None:
+            if not ended:
+                ended.append(True)
+                theme.disconnect(on_theme)
+                for part in parts:
+                    part.close()
+
+        self._end = end
+        self.destroyed.connect(end)
+        application = QApplication.instance()
+        assert application is not None
+        application.aboutToQuit.connect(end)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802  Qt's name
+        """Finish writing and stop the threads."""
+        self._end()
+        super().closeEvent(event)

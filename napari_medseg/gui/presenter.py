@@ -1,0 +1,131 @@
+"""From the bench to the sections: what is, as words and numbers to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_medseg.core.geometry import Geometry
+from napari_medseg.gui.asking import quality_of
+from napari_medseg.gui.bench import Bench
+from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.proposal_section import Shown
+from napari_medseg.gui.screen import Screen
+from napari_medseg.gui.sections import Sections
+from napari_medseg.gui.structures_section import Line
+from napari_medseg.gui.work import SliceState
+
+# What Next looks for, most urgent first; when nothing waits it goes on to the neighbour.
+_WORTH: tuple[tuple[SliceState, ...], ...] = (("doubtful",), ("proposed", "edited"))
+
+
+class Presenter:
+    """Shows the bench in the sections; changes nothing."""
+
+    def __init__(self, sections: Sections, bench: Bench, enquiry: Enquiry, screen: Screen) -> None:
+        self.sections = sections
+        self.bench = bench
+        self.enquiry = enquiry
+        self.screen = screen
+
+    def show(self) -> None:
+        """Show all of it."""
+        work = self.bench.work
+        if work is None:
+            self.sections.structures.show_structures((), "")
+            self.sections.proposal.show_proposal(Shown())
+            return
+        hidden = self.screen.hidden
+        lines = [
+            Line(s, size_of(work.voxels_of(s.name), work.volume.geometry), s.name not in hidden)
+            for s in work.mask.structures
+        ]
+        self.sections.structures.show_structures(lines, work.current)
+        n_accepted = sum(len(indices) for indices in work.mask.reviewed.values())
+        self.sections.learn.show_accepted(n_accepted)
+        self.show_place()
+
+    def show_place(self) -> None:
+        """Show what is known of the slice on screen."""
+        work = self.bench.work
+        if work is None:
+            return
+        plane, index = self.bench.plane, self.bench.index
+        answer, alternatives = self.enquiry.answer, ()
+        if answer is not None and answer.question.plane == plane and index in answer.question.slices:
+            alternatives = tuple(a.quality for a in answer.result.alternatives)
+        n = work.volume.n_slices(plane)
+        last = self.bench.history.last
+        shown = Shown(
+            states=self.states(),
+            here=self.position(index),
+            quality=quality_of(work, plane, index),
+            alternatives=alternatives,
+            alternative=self.enquiry.alternative,
+            n_waiting=len(work.waiting(plane)),
+            undo=last.label if last else "",
+        )
+        self.sections.proposal.show_proposal(shown)
+        self.sections.get_mask.show_extent(n, shown.here, work.volume.geometry.supports_3d)
+
+    def show_case(self, session: Path | None) -> None:
+        """Show which image it is."""
+        work = self.bench.work
+        if work is None:
+            self.sections.case.show_case("", "", "")
+            return
+        volume = work.volume
+        size = " x ".join(str(n) for n in volume.geometry.shape if n > 1)
+        about = " ".join(word for word in (volume.modality, volume.anatomy, size) if word)
+        self.sections.case.show_case(volume.name, about, _short(session))
+        self.sections.task.show_task(work.task, work.mask.names)
+
+    def states(self) -> tuple[SliceState, ...]:
+        """State of each slice of the plane on screen, in napari's order."""
+        work = self.bench.work
+        if work is None:
+            return ()
+        states = work.states(self.bench.plane)
+        return states[::-1] if self._turned() else states
+
+    def position(self, index: int) -> int:
+        """Place of an array index among the slices as napari counts them, and back again."""
+        work = self.bench.work
+        if work is None or not self._turned():
+            return index
+        return work.volume.n_slices(self.bench.plane) - 1 - index
+
+    def next_position(self) -> int | None:
+        """The next slice worth a look, None when there is no other."""
+        states = self.states()
+        here = self.position(self.bench.index) if states else 0
+        order = [*range(here + 1, len(states)), *range(here)]
+        for wanted in _WORTH:
+            for position in order:
+                if states[position] in wanted:
+                    return position
+        return order[0] if order else None
+
+    def _turned(self) -> bool:
+        display = self.screen.display
+        return display is not None and display.flipped[display.dim_of(self.bench.plane)]
+
+
+def size_of(n_voxels: int, geometry: Geometry) -> str:
+    """A structure's size in words: millilitres, square centimetres of a picture, or pixels."""
+    if not n_voxels:
+        return ""
+    if not geometry.spacing_known:
+        return f"{n_voxels:,} px"
+    if geometry.is_2d:
+        _, y, x = geometry.spacing
+        return f"{n_voxels * y * x / 100:.2f} cm²"
+    ml = n_voxels * geometry.voxel_ml
+    return f"{ml:.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 1 else f"{ml:.2f} mL"
+
+
+def _short(folder: Path | None) -> str:
+    """A folder with the home folder as ~."""
+    if folder is None:
+        return ""
+    home = Path.home()
+    return f"~/{folder.relative_to(home)}" if folder.is_relative_to(home) else str(folder)

@@ -1,0 +1,111 @@
+"""Prompts as ordinary napari layers: clicks as points, boxes, scribbles and lassos as shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medseg.core.prompts import Box, Lasso, Point, Prompt, Scribble, on_grid
+from napari_medseg.gui.layers import ROLE, Display
+from napari_medseg.gui.work import Work
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+# Blue and vermilion, told apart by most colour-blind readers; the symbols say it too.
+INSIDE, OUTSIDE = "#56b4e9", "#d55e00"
+_SYMBOLS = {True: "cross", False: "hbar"}
+_ON_SCREEN = 14  # pixels of a point at any zoom
+
+
+class PromptLayers:
+    """The two layers that show prompts, and the one being drawn."""
+
+    def __init__(self, viewer: Viewer, display: Display) -> None:
+        words: dict[str, Any] = {"ndim": 3, "metadata": {ROLE: "prompts"}, **display.placement}
+        self._display = display
+        self.shapes = viewer.add_shapes(
+            name="prompts: drawn", edge_width=_thin(display), face_color="transparent", **words
+        )
+        self.points = viewer.add_points(
+            name="prompts: points",
+            size=_ON_SCREEN,
+            canvas_size_limits=(_ON_SCREEN, _ON_SCREEN),
+            border_color="white",
+            border_width=0.08,
+            **words,
+        )
+        self._shown: tuple[Any, ...] = ()
+
+    def show(self, work: Work, plane: str) -> None:
+        """Show all prompts of a plane; those on other slices come with their slice."""
+        prompts = tuple(p for p in work.prompts if p.plane == plane)
+        if prompts == self._shown:
+            return
+        self._show_points([p for p in prompts if isinstance(p, Point)])
+        drawn = [p for p in prompts if isinstance(p, Box | Scribble | Lasso)]
+        self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
+        self._shown = prompts
+
+    def preview(self, path: NDArray[np.float64], kind: str, positive: bool) -> None:
+        """Show what is being drawn; `path` is (N, 3) displayed indices."""
+        if len(path) > 1:
+            self.shapes.selected_data = set()
+            self.shapes.add([path], shape_type=[kind], edge_color=_colour(positive))
+
+    def end_preview(self, n_before: int) -> None:
+        """Take away what was shown while drawing."""
+        extra = set(range(n_before, len(self.shapes.data)))
+        if extra:
+            self.shapes.selected_data = extra
+            self.shapes.remove_selected()
+
+    def _show_points(self, points: list[Point]) -> None:
+        layer = self.points
+        layer.selected_data = set()
+        layer.data = np.array([self._display.to_display(p.at) for p in points]).reshape(-1, 3)
+        if points:
+            layer.face_color = [_colour(p.positive) for p in points]
+            layer.symbol = [_SYMBOLS[p.positive] for p in points]
+            layer.size = _ON_SCREEN
+        layer.refresh()
+
+    def _show_shapes(self, shapes: list[tuple[NDArray[np.float64], str, bool]]) -> None:
+        layer = self.shapes
+        layer.selected_data = set(range(len(layer.data)))
+        layer.remove_selected()
+        if shapes:
+            layer.add(
+                [path for path, _, _ in shapes],
+                shape_type=[kind for _, kind, _ in shapes],
+                edge_color=[_colour(positive) for _, _, positive in shapes],
+            )
+        layer.selected_data = set()
+
+    def _outline(self, prompt: Box | Scribble | Lasso, work: Work) -> tuple[NDArray[np.float64], str]:
+        """Displayed corners of a drawn prompt and the kind of shape they make."""
+        axis = work.volume.geometry.axis_of(prompt.plane)
+        if isinstance(prompt, Box):
+            (r0, c0), (r1, c1) = prompt.start, prompt.stop
+            corners: Iterable[Any] = [(r0, c0), (r0, c1 - 1), (r1 - 1, c1 - 1), (r1 - 1, c0)]
+            kind = "rectangle"
+        else:
+            corners, kind = prompt.path, "path" if isinstance(prompt, Scribble) else "polygon"
+        at = [self._display.to_display(on_grid(r, c, prompt.index, axis)) for r, c in corners]
+        return np.array(at), kind
+
+
+def _positive(prompt: Prompt) -> bool:
+    return getattr(prompt, "positive", True)
+
+
+def _colour(positive: bool) -> str:
+    return INSIDE if positive else OUTSIDE
+
+
+def _thin(display: Display) -> float:
+    """Line width in displayed pixels, fine on small images."""
+    return max(max(display.shape) / 400, 0.5)

@@ -1,0 +1,143 @@
+"""The proposal bar: accept, discard, go on; how sure the model is, and what else it could be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+
+from napari_medseg.gui.keys import KEYS, with_key
+from napari_medseg.gui.strip import Strip
+from napari_medseg.gui.style import STATES, mark
+from napari_medseg.gui.work import SliceState
+
+_MOST = 4  # alternatives that fit a line
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the bar shows of the slice on screen."""
+
+    states: tuple[SliceState, ...] = ()
+    here: int = 0
+    quality: float | None = None
+    alternatives: tuple[float, ...] = ()
+    alternative: int = 0
+    n_waiting: int = 0
+    undo: str = ""
+
+
+class ProposalSection(QWidget):
+    """What to do with what is proposed."""
+
+    accept_requested = Signal()
+    accept_all_requested = Signal()
+    discard_requested = Signal()
+    discard_all_requested = Signal()
+    next_requested = Signal()
+    undo_requested = Signal()
+    alternative_requested = Signal(int)
+    slice_requested = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.accept_button = self._button(
+            "Accept", "accept", "Make this slice part of the mask", self.accept_requested
+        )
+        self.discard_button = self._button(
+            "Discard", "discard", "Drop what is proposed here", self.discard_requested
+        )
+        self.next_button = self._button(
+            "Next", "next", "Go to the next slice worth a look", self.next_requested
+        )
+        self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
+        self.undo_button.setText("Undo")
+        mark(self.accept_button, main=True)
+        self.all_button = QToolButton(self)
+        self.all_button.setText("All")
+        self.all_button.setToolTip("Accept or discard everything proposed on this plane")
+        self.all_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.all_button)
+        menu.addAction(f"&Accept all proposed slices\t{KEYS['accept all']}", self.accept_all_requested.emit)
+        menu.addAction(
+            f"&Discard all proposed slices\t{KEYS['discard all']}", self.discard_all_requested.emit
+        )
+        self.all_button.setMenu(menu)
+        self.about = QLabel(self)
+        self.strip = Strip(self)
+        self.strip.slice_requested.connect(self.slice_requested)
+        self.legend = mark(QLabel(self), quiet=True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.others = [self._other(n) for n in range(_MOST)]
+        self._lay_out()
+        self.show_proposal(Shown())
+
+    def _button(self, text: str, key: str, tip: str, wish: object) -> QPushButton:
+        button = QPushButton(f"{text}  {KEYS[key]}", self)
+        button.setToolTip(with_key(tip, key))
+        button.setAccessibleName(text)
+        button.clicked.connect(wish)
+        return button
+
+    def _other(self, number: int) -> QToolButton:
+        button = QToolButton(self)
+        button.setCheckable(True)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setToolTip(with_key("Another reading of the same prompts; next one", "alternative"))
+        button.clicked.connect(lambda: self.alternative_requested.emit(number))
+        return button
+
+    def _lay_out(self) -> None:
+        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.accept_button, 3)
+        first.addWidget(self.discard_button, 3)
+        first.addWidget(self.all_button)
+        second.addWidget(self.next_button, 1)
+        second.addWidget(self.undo_button, 1)
+        third.addWidget(self.about, 1)
+        for button in self.others:
+            third.addWidget(button)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        for line in (first, second, third):
+            line.setSpacing(4)
+            column.addLayout(line)
+        column.addWidget(self.strip)
+        column.addWidget(self.legend)
+
+    def show_proposal(self, shown: Shown) -> None:
+        """Show the slice on screen, its neighbours, and what can be done."""
+        n, state = len(shown.states), shown.states[shown.here] if shown.states else "none"
+        waits = state in ("proposed", "edited", "doubtful")
+        self.accept_button.setEnabled(n > 0)
+        self.discard_button.setEnabled(waits)
+        self.all_button.setEnabled(shown.n_waiting > 0)
+        self.next_button.setEnabled(n > 1)
+        self.undo_button.setEnabled(bool(shown.undo))
+        self.undo_button.setToolTip(
+            with_key(f"Take back: {shown.undo}" if shown.undo else "Nothing to undo", "undo")
+        )
+        words = "" if state == "none" else f" · {state}"
+        sure = "" if shown.quality is None else f" · expected Dice {shown.quality:.2f}"
+        self.about.setText(
+            f"Slice {shown.here + 1} of {n}{words}{sure}" if n > 1 else f"{words}{sure}".strip(" ·")
+        )
+        self.strip.setVisible(n > 1)
+        self.strip.show_states(shown.states, shown.here)
+        self._show_legend(shown.states)
+        for number, button in enumerate(self.others):
+            button.setVisible(number < len(shown.alternatives) > 1)
+            if number < len(shown.alternatives):
+                button.setText(f"{shown.alternatives[number]:.2f}"[1:] or "1")
+                button.setAccessibleName(
+                    f"Reading {number + 1}, expected Dice {shown.alternatives[number]:.2f}"
+                )
+                button.setChecked(number == shown.alternative)
+
+    def _show_legend(self, states: Sequence[SliceState]) -> None:
+        counted = [(name, sum(state == name for state in states)) for name in STATES]
+        parts = [f'<span style="color:{STATES[name]}">&#9632;</span> {n} {name}' for name, n in counted]
+        self.legend.setText(" &nbsp;".join(parts))

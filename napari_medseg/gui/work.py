@@ -1,0 +1,142 @@
+"""The case on screen as plain values: what is accepted, what is proposed and what a person asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_medseg.core.correction import Correction
+from napari_medseg.core.geometry import Plane
+from napari_medseg.core.mask import Mask, Region, Where, slab
+from napari_medseg.core.prompts import Prompt, slice_of
+from napari_medseg.core.structure import UNTITLED, Structure
+from napari_medseg.core.task import Task
+from napari_medseg.core.volume import Volume
+
+Spot = tuple[str, Plane, int]  # structure, plane, slice
+SliceState = Literal["none", "proposed", "edited", "accepted", "doubtful"]
+DOUBTFUL = 0.75  # a slice whose expected Dice is below this is worth a look
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What is known of one structure on one slice that nobody accepted yet.
+
+    `voxels` are those of the proposal, `replaced` those accepted on the slice before.
+    """
+
+    edited: bool = False
+    quality: float | None = None
+    method: str = ""
+    model: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    n_prompts: int = 0
+    voxels: int = 0
+    replaced: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """One case, as it stands.
+
+    Parameters
+    ----------
+    mask : Mask
+        What is accepted.
+    proposal : Mask
+        What is not accepted yet, with the same structures.
+    current : str
+        The structure that prompts and strokes are for.
+    pending : Mapping
+        The slices that hold a proposal.
+    corrections : Mapping
+        What a person painted and erased on slices not accepted yet.
+    voxels : Mapping
+        Accepted voxels of each structure.
+    """
+
+    volume: Volume
+    task: Task
+    mask: Mask
+    proposal: Mask
+    current: str
+    pending: Mapping[Spot, Pending] = field(default_factory=dict)
+    prompts: tuple[Prompt, ...] = ()
+    corrections: Mapping[Spot, Correction] = field(default_factory=dict)
+    voxels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Task:
+        """The task with the structures as they stand."""
+        return replace(self.task, structures=self.mask.structures)
+
+    def slab(self, plane: Plane, index: int) -> Where:
+        """The part of the grid that is one slice."""
+        return slab(self.volume.geometry.axis_of(plane), index, index + 1)
+
+    def shown(self, name: str, plane: Plane, index: int) -> Region:
+        """A structure on one slice as it would be accepted now, (rows, columns)."""
+        held = self.proposal if (name, plane, index) in self.pending else self.mask
+        return np.asarray(held.on_slice(name, plane, index))
+
+    def prompted(self, plane: Plane, index: int) -> set[Spot]:
+        """The structures prompted on one slice, as spots."""
+        axis = self.volume.geometry.axis_of(plane)
+        found = (p for p in self.prompts if p.plane == plane and slice_of(p, axis) == index)
+        return {(p.structure, plane, index) for p in found}
+
+    def reviewed_for(self, name: str) -> dict[Plane, frozenset[int]]:
+        """Slices a person accepted with this structure in mind.
+
+        Accepting the liver on a slice says nothing about the spleen that is outlined next.
+        """
+        said = {(p.plane, p.index) for p in self.mask.provenance if p.index is not None}
+        own = {(p.plane, p.index) for p in self.mask.provenance if p.structure == name}
+        return {
+            plane: frozenset(i for i in indices if (plane, i) in own or (plane, i) not in said)
+            for plane, indices in self.mask.reviewed.items()
+        }
+
+    def voxels_of(self, name: str) -> int:
+        """Voxels of a structure if all that is proposed were accepted."""
+        waiting = (p.voxels - p.replaced for (owner, _, _), p in self.pending.items() if owner == name)
+        return self.voxels.get(name, 0) + sum(waiting)
+
+    def waiting(self, plane: Plane) -> tuple[int, ...]:
+        """Slices of a plane with a proposal, in order."""
+        return tuple(sorted({index for _, owner, index in self.pending if owner == plane}))
+
+    def state(self, plane: Plane, index: int) -> SliceState:
+        """How far one slice has come."""
+        spots = [p for (_, owner, at), p in self.pending.items() if (owner, at) == (plane, index)]
+        return _state(spots, index in self.mask.reviewed.get(plane, frozenset()))
+
+    def states(self, plane: Plane) -> tuple[SliceState, ...]:
+        """How far each slice of a plane has come."""
+        found: dict[int, list[Pending]] = {}
+        for (_, owner, index), pending in self.pending.items():
+            if owner == plane:
+                found.setdefault(index, []).append(pending)
+        reviewed = self.mask.reviewed.get(plane, frozenset())
+        return tuple(_state(found.get(i, []), i in reviewed) for i in range(self.volume.n_slices(plane)))
+
+
+def _state(pending: list[Pending], reviewed: bool) -> SliceState:
+    if any(p.quality is not None and p.quality < DOUBTFUL and not p.edited for p in pending):
+        return "doubtful"
+    if pending:
+        return "edited" if any(p.edited for p in pending) else "proposed"
+    return "accepted" if reviewed else "none"
+
+
+def start(volume: Volume, mask: Mask | None = None, task: Task | None = None) -> Work:
+    """Begin a case: with a mask that was there, else with the task's structures, else untitled."""
+    task = task or Task(UNTITLED, modality=volume.modality, anatomy=volume.anatomy)
+    if mask is None or not mask.structures:
+        mask = Mask.empty(volume.geometry, task.structures or (Structure(UNTITLED),))
+    proposal = Mask.empty(volume.geometry, mask.structures)
+    voxels = {name: int(np.count_nonzero(mask.of(name))) for name in mask.names}
+    return Work(volume, task, mask, proposal, mask.names[0], voxels=voxels)
