@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_medseg.core.geometry import Geometry, Plane
 from napari_medseg.core.mask import Region
-from napari_medseg.core.prompts import Box
+from napari_medseg.core.prompts import Box, Point, in_plane
 from napari_medseg.core.structure import COLOURS
 from napari_medseg.core.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_medseg.workflow.samples import Sample
 
 _SIDE = 420  # pixels of the longer side
 _LINE = 2
@@ -21,17 +24,18 @@ _CAPTION = 26
 _UPRIGHT = ("A", "S", "R")  # letters that belong at the top or on the left
 
 
-def panel(volume: Volume, box: Box, region: Region | None, caption: str) -> Image.Image:
-    """Draw one slice with a box and an outline, (rows, columns) bool, in screen orientation."""
-    grey = _grey(volume, box.plane, box.index)
-    edge = np.zeros(grey.shape[:2], bool)
-    edge[round(box.start[0]) : round(box.stop[0]), round(box.start[1]) : round(box.stop[1])] = True
-    layers = [upright(layer, volume.geometry, box.plane) for layer in (grey, edge)]
-    size = _size(volume.geometry, box.plane)
+def panel(sample: Sample, region: Region | None, caption: str) -> Image.Image:
+    """Draw a sample's slice with its prompt and an outline, (rows, columns) bool, in screen orientation."""
+    volume, plane, prompt = sample.volume, sample.plane, sample.prompt
+    grey = _grey(volume, plane, sample.index)
+    part = _part(prompt, grey.shape)
+    given = _drawn(prompt, volume.geometry.axis_of(plane), grey.shape)
+    layers = [upright(layer[part], volume.geometry, plane) for layer in (grey, given)]
+    size = _size(volume.geometry, plane, given[part].shape)
     picture = np.array(Image.fromarray(layers[0]).convert("RGB").resize(size, Image.Resampling.BICUBIC))
     picture[_outline(layers[1], size)] = COLOURS[1]
     if region is not None:
-        picture[_outline(upright(region, volume.geometry, box.plane), size)] = COLOURS[0]
+        picture[_outline(upright(region[part], volume.geometry, plane), size)] = COLOURS[0]
     whole = Image.new("RGB", (size[0], size[1] + _CAPTION), (255, 255, 255))
     whole.paste(Image.fromarray(picture), (0, _CAPTION))
     ImageDraw.Draw(whole).text((4, 4), caption, fill=(0, 0, 0), font=ImageFont.load_default(15))
@@ -68,10 +72,31 @@ def _is_turned(geometry: Geometry, plane: Plane) -> bool:
     return geometry.spacing_known and geometry.plane_of(rows) == across
 
 
-def _size(geometry: Geometry, plane: Plane) -> tuple[int, int]:
-    """Width and height on the page, with true proportions."""
+def _part(prompt: Box | Point, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """The part of a slice that is shown: around a box, with as much again on each side, else all."""
+    if not isinstance(prompt, Box):
+        return slice(None), slice(None)
+    sides = zip(prompt.start, prompt.stop, shape, strict=False)
+    rows, columns = (slice(max(0, int(2 * a - b)), min(n, int(2 * b - a))) for a, b, n in sides)
+    return rows, columns
+
+
+def _drawn(prompt: Box | Point, axis: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A box, or a small square for a click, as pixels (rows, columns)."""
+    if isinstance(prompt, Box):
+        (top, left), (bottom, right) = prompt.start, prompt.stop
+    else:
+        (row, column), half = in_plane(prompt.at, axis), 2
+        top, left, bottom, right = row - half, column - half, row + half + 1, column + half + 1
+    drawn = np.zeros(shape[:2], bool)
+    drawn[round(top) : round(bottom), round(left) : round(right)] = True
+    return drawn
+
+
+def _size(geometry: Geometry, plane: Plane, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Width and height on the page of a part of a slice, with true proportions."""
     axes = [axis for axis in range(3) if axis != geometry.axis_of(plane)]
-    height, width = (geometry.shape[axis] * geometry.spacing[axis] for axis in axes)
+    height, width = (n * geometry.spacing[axis] for n, axis in zip(shape, axes, strict=True))
     if _is_turned(geometry, plane):
         height, width = width, height
     scale = _SIDE / max(height, width)
