@@ -54,16 +54,12 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._guard = Lock()
+        self._log = folder / f"{uuid4().hex}.log"
+        self._end = 0  # bytes of whole entries in it
         with plain_errors(folder):
             make_folder(folder)
-            self._locks = {log: lock for log in _logs(folder) if (lock := _claim(log))}
-            self._older = tuple(self._locks)
-            self._log = folder / f"{uuid4().hex}.log"
-            self._locks[self._log] = FileLock(_lock_of(self._log), thread_local=False)
-            self._locks[self._log].acquire()
-            self._n_older = sum(len(_frames(log)) for log in self._older)
-        self._end = 0
-        self._n = 0
+            self._locks = _take_over(folder)  # what others left, then our own
+            self._n = sum(len(_frames(log)) for log in self._locks)
 
     def append(
         self, kind: str, payload: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]] | None = None
@@ -79,6 +75,7 @@ class Journal:
         """
         with self._guard, plain_errors(self._folder):
             frame = _pack(Entry(kind, payload, arrays or {}))
+            self._hold()
             descriptor = os.open(self._log, os.O_RDWR | os.O_CREAT | BINARY, 0o666)
             try:
                 os.ftruncate(descriptor, self._end)  # drop what a failed append left
@@ -91,7 +88,7 @@ class Journal:
                 sync_folder(self._folder)
             self._end += len(frame)
             self._n += 1
-            return self._n_older + self._n
+            return self._n
 
     def read(self) -> list[Entry]:
         """All acts, oldest first; a torn last one is left out."""
@@ -104,21 +101,28 @@ class Journal:
             bodies = [body for log in self._locks for body in _frames(log)]
             rest = [_frame(body) for body in bodies[upto:]] if upto is not None else []
             data = b"".join(rest)
-            if self._log.exists() or rest:
+            if self._log in self._locks or rest:
+                self._hold()
                 write_file(self._log, data)
             self._end, self._n = len(data), len(rest)
-            for log in self._older:
+            for log in [log for log in self._locks if log != self._log]:
                 _drop(log, self._locks.pop(log))
-            self._older, self._n_older = (), 0
 
     def close(self) -> None:
         """Let go of the journal; acts that are left come back at the next start."""
         with self._guard:
-            if self._n == 0:
+            if self._end == 0 and self._log in self._locks:
                 _drop(self._log, self._locks.pop(self._log))
             for lock in self._locks.values():
                 lock.release()
             self._locks = {}
+
+    def _hold(self) -> None:
+        """Lock our own file before there is something in it that others could take for left behind."""
+        if self._log not in self._locks:
+            lock = FileLock(_lock_of(self._log), thread_local=False)
+            lock.acquire()
+            self._locks[self._log] = lock
 
 
 def has_left_behind(folder: Path) -> bool:
@@ -145,6 +149,14 @@ def _logs(folder: Path) -> list[Path]:
 def _lock_of(log: Path) -> Path:
     """The file whose lock says that the process of a journal lives."""
     return log.with_suffix(".lock")
+
+
+def _take_over(folder: Path) -> dict[Path, FileLock]:
+    """Lock the journals of processes that no longer live, oldest first; those without acts go."""
+    locks = {log: lock for log in _logs(folder) if (lock := _claim(log))}
+    for log in [log for log in locks if not _frames(log)]:
+        _drop(log, locks.pop(log))
+    return locks
 
 
 def _claim(log: Path) -> FileLock | None:
