@@ -7,6 +7,7 @@ previous mask handed back, as in SAM's own recipe (Kirillov et al., 2023, append
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +41,7 @@ class Settings:
     n_corrections: int = setting(2, "Most corrective clicks", low=0, high=8)
     rate: float = setting(6e-4, "Learning rate", low=1e-7, high=1e-1)
     warm_up: int = setting(150, "Warm-up steps", low=0, high=10000)
+    most_steps: int = setting(0, "Most steps", low=0, help="0: as many as the time allows")
     average: float = setting(0.998, "Weight averaging", low=0.0, high=0.99999)
 
 
@@ -94,10 +96,13 @@ def pretrain(
     average.load_state_dict(network.state_dict()) if not resume else None
     start = last_saved = time.monotonic()
     step, running = 0, 0.0
-    while (done := (time.monotonic() - start) / (60 * minutes)) < 1.0:
+    while True:
+        done = max((time.monotonic() - start) / (60 * minutes), step / (settings.most_steps or math.inf))
+        if done >= 1.0:
+            break
         warm = min(1.0, (step + 1) / max(1, settings.warm_up))
         for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm * (0.01 + 0.99 * (0.5 + 0.5 * np.cos(np.pi * done)))
+            group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
         images, targets = sampler.draw(settings.n_images, settings.n_targets)
         loss = _loss(
             network, images.to(device), targets, int(random.integers(settings.n_corrections + 1)), random

@@ -158,7 +158,9 @@ class Sam:
             closer = span_around(seen, (shape[0], shape[1]), _MOST_ZOOM)
             if closer is not None:
                 again = self._decode(request, index, self._frame(request.volume, request.plane, closer), seen)
-                answer = again if again.region.any() else answer
+                if again.region.any():
+                    others = ((again.region, again.quality), *answer.others[1:]) if answer.others else ()
+                    answer = replace(again, others=others)
         return answer
 
     def _decode(self, request: Request, index: int, frame: Frame, what: Pointed) -> Answer:

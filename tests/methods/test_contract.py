@@ -118,5 +118,3 @@ def test_the_menu_opens_without_torch(name: str) -> None:
 
     code = f"from napari_medseg.methods import entry; entry({name!r}); import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-

@@ -1,0 +1,194 @@
+"""SAM as a method: geometry there and back, closer looks, memory, following through slices.
+
+A stand-in network answers with what was drawn on its prompt maps, so that the truth is the prompt itself.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.geometry import Geometry, from_spacing
+from napari_medseg.core.mask import Mask
+from napari_medseg.core.model import Model, Preparation
+from napari_medseg.core.progress import finish
+from napari_medseg.core.prompts import Box, Lasso, MaskPrompt, Point, Scribble
+from napari_medseg.core.request import Request, Segmentation
+from napari_medseg.core.structure import Structure
+from napari_medseg.core.task import task_of
+from napari_medseg.core.volume import Volume
+from napari_medseg.methods.sam import Sam, Settings, build
+from napari_medseg.networks.sam import Encoded, PromptBatch
+from tests.models import tiny_sam
+
+TASK = task_of("t", ("thing",))
+
+
+class Echo(torch.nn.Module):
+    """Outlines exactly the box, the previous mask, or a disc about the clicks."""
+
+    def __init__(self, quality: float = 0.9) -> None:
+        super().__init__()
+        self.n_encoded, self.quality, self.full = 0, quality, 0
+
+    def encode(self, images: torch.Tensor) -> Encoded:
+        if self.full > 0:
+            self.full -= 1
+            raise torch.OutOfMemoryError("no room")
+        self.n_encoded += 1
+        return Encoded(images[:, :1, ::16, ::16], (), (images[:, :1, ::4, ::4],))
+
+    def decode(self, encoded: Encoded, prompts: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        previous, inside, _, box = prompts.maps[0]
+        drawn = torch.maximum(
+            torch.maximum(box * 2 - 1, inside * 2 - 1), torch.where(previous == 0, -1, previous)
+        )
+        scale = torch.tensor([1.0, 0.9, 1.0, 0.8])[:, None, None]
+        return (8 * drawn * scale)[None], torch.tensor([[1.0, 0.5, 0.9, 0.7]]) * self.quality
+
+
+def sam(network: Echo | None = None, **settings: object) -> Sam:
+    model = Model("echo", "sam", {}, (), Preparation(), "", Path())
+    return Sam(network or Echo(), model, replace(Settings(), **settings), "cpu")  # type: ignore[arg-type]
+
+
+def volume(
+    shape: tuple[int, int, int] = (5, 120, 200), spacing: tuple[float, float, float] = (2, 1, 1)
+) -> Volume:
+    random = np.random.default_rng(0)
+    return Volume(random.integers(0, 255, shape).astype(np.int16), Geometry(shape, from_spacing(spacing)))
+
+
+def ask(
+    method: Sam, image: Volume, *prompts: object, slices: tuple[int, ...] = (2,), **more: object
+) -> Segmentation:
+    request = Request(image, "axial", slices, TASK, prompts, **more)  # type: ignore[arg-type]
+    return finish(method.segment(request))
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def rectangle(rows: slice, columns: slice, shape: tuple[int, int] = (120, 200)) -> np.ndarray:
+    region = np.zeros(shape, bool)
+    region[rows, columns] = True
+    return region
+
+
+@pytest.mark.parametrize("zoom", [False, True])
+@pytest.mark.parametrize("spacing", [(2, 1, 1), (2, 1.0, 0.6)])
+def test_a_box_comes_back_where_it_was_drawn(zoom: bool, spacing: tuple[float, float, float]) -> None:
+    found = ask(sam(zoom=zoom), volume(spacing=spacing), Box("thing", "axial", 2, (40, 90), (72, 138)))
+    assert dice(found.mask.of("thing")[0], rectangle(slice(40, 72), slice(90, 138))) > 0.97
+
+
+def test_a_small_structure_is_seen_sharper_with_a_closer_look() -> None:
+    box = Box("thing", "axial", 2, (41, 91), (48, 100))
+    truth = rectangle(slice(41, 48), slice(91, 100))
+    whole = dice(ask(sam(zoom=False), volume(), box).mask.of("thing")[0], truth)
+    closer = dice(ask(sam(zoom=True), volume(), box).mask.of("thing")[0], truth)
+    assert closer > max(whole, 0.95)
+
+
+def test_one_click_offers_alternatives_best_first() -> None:
+    found = ask(sam(), volume(), Point("thing", "axial", (2, 60, 100)))
+    expected = [round(2 * q / (1 + q), 6) for q in (0.81, 0.63, 0.45)]
+    assert [round(other.quality, 6) for other in found.alternatives] == expected
+    assert found.quality["thing"][0] == pytest.approx(expected[0])
+    assert found.mask.of("thing")[0, 60, 100]
+    np.testing.assert_array_equal(found.alternatives[0].mask.of("thing"), found.mask.of("thing"))
+
+
+def test_a_box_offers_no_alternatives() -> None:
+    assert ask(sam(), volume(), Box("thing", "axial", 2, (40, 90), (72, 138))).alternatives == ()
+
+
+def test_only_the_part_pointed_at_is_kept() -> None:
+    two = rectangle(slice(10, 30), slice(10, 30)) | rectangle(slice(80, 100), slice(150, 180))
+    prompts = (MaskPrompt("thing", "axial", 2, two), Point("thing", "axial", (2, 20, 20)))
+    found = ask(sam(), volume(), *prompts).mask.of("thing")[0]
+    assert found[20, 20]
+    assert not found[80:100, 150:180].any()
+    assert ask(sam(keep=False), volume(), *prompts).mask.of("thing")[0, 90, 165]
+
+
+def test_scribble_lasso_and_rough_mask_reach_the_network() -> None:
+    path = np.array([[60.0, 40.0], [60.0, 60.0], [60.0, 80.0]])
+    line = ask(sam(zoom=False, keep=False), volume(), Scribble("thing", "axial", 2, path)).mask.of("thing")[0]
+    assert line[60, [40, 60, 80]].all()
+    corners = np.array([[30.0, 30.0], [30.0, 90.0], [90.0, 90.0], [90.0, 30.0]])
+    square = ask(sam(), volume(), Lasso("thing", "axial", 2, corners)).mask.of("thing")[0]
+    assert dice(square, rectangle(slice(30, 91), slice(30, 91))) > 0.95
+    hole = Lasso("thing", "axial", 2, corners, positive=False)
+    left = ask(sam(), volume(), Box("thing", "axial", 2, (20, 20), (100, 160)), hole).mask.of("thing")[0]
+    assert not left[31:90, 31:90].any()
+    assert left[95, 150]
+
+
+def test_the_previous_mask_is_refined() -> None:
+    image = volume()
+    region = rectangle(slice(40, 72), slice(90, 138))
+    before = Mask.empty(image.geometry, (Structure("thing"),)).put_slice("thing", "axial", 2, region)
+    found = ask(sam(), image, Point("thing", "axial", (2, 50, 100)), previous=before).mask.of("thing")[0]
+    assert dice(found, region) > 0.95
+
+
+def test_following_a_structure_through_slices_and_stopping() -> None:
+    box = Box("thing", "axial", 2, (40, 90), (72, 138))
+    found = ask(sam(), volume(), box, slices=(0, 1, 2, 3, 4)).mask.of("thing")
+    assert all(dice(part, rectangle(slice(40, 72), slice(90, 138))) > 0.9 for part in found)
+    unsure = ask(sam(Echo(quality=0.1)), volume(), box, slices=(0, 1, 2, 3, 4))
+    assert unsure.mask.of("thing").any((1, 2)).tolist() == [False, False, True, False, False]
+    assert [note.split(",")[0] for note in unsure.notes] == [
+        "thing: stopped at axial slice 3",
+        "thing: stopped at axial slice 1",
+    ]
+
+
+def test_prepared_slices_are_not_encoded_again_and_memory_is_bounded() -> None:
+    network, image = Echo(), volume((40, 120, 200))
+    method = sam(network, zoom=False)
+    finish(method.prepare(image, "axial", (1, 2, 3)))
+    assert network.n_encoded == 3
+    ask(method, image, Point("thing", "axial", (2, 60, 100)))
+    assert network.n_encoded == 3
+    method.settings = replace(method.settings, memory=8)
+    one = 4 * (16 * 16 + 64 * 64)
+    method.settings = replace(method.settings, memory=1)
+    finish(method.prepare(image, "axial", tuple(range(40))))
+    assert len(method._encoded) <= 2**20 // one
+    ask(method, volume(), Point("thing", "axial", (2, 60, 100)))
+    assert len(method._encoded) == 1  # another image: the old ones are forgotten
+
+
+def test_a_full_graphics_card_is_said_and_the_processor_goes_on() -> None:
+    network = Echo()
+    network.full = 1
+    method = sam(network)
+    method.device = "meta"
+    found = ask(method, volume(), Box("thing", "axial", 2, (40, 90), (72, 138)))
+    assert method.device == "cpu"
+    assert found.notes == ("The graphics card's memory is full; the processor goes on, more slowly.",)
+    network.full = 1
+    with pytest.raises(TaskError, match="not enough memory"):
+        ask(method, volume(), Box("thing", "axial", 2, (40, 90), (72, 138)))
+
+
+def test_no_prompt_and_no_model_are_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="Nothing is pointed at"):
+        ask(sam(), volume(), Point("thing", "axial", (0, 1, 1)))
+    with pytest.raises(TaskError, match="none is installed"):
+        build(Settings(), None, "cpu")
+    assert isinstance(build(Settings(), tiny_sam(tmp_path), "cpu"), Sam)
+
+
+def test_colour_and_odd_sizes() -> None:
+    array = np.random.default_rng(0).integers(0, 255, (1, 37, 61, 3)).astype(np.uint8)
+    image = Volume(array, Geometry.of_pixels((1, 37, 61)))
+    request = Request(image, "axial", (0,), TASK, (Box("thing", "axial", 0, (5, 7), (30, 50)),))
+    found = finish(sam().segment(request)).mask.of("thing")[0]
+    assert dice(found, rectangle(slice(5, 30), slice(7, 50), (37, 61))) > 0.95
