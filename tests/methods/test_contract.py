@@ -116,5 +116,5 @@ def test_the_menu_opens_without_torch(name: str) -> None:
     import subprocess
     import sys
 
-    code = f"from napari_medseg.methods import entry; entry({name!r}); import sys; sys.exit('torch' in sys.modules)"
+    code = f"import sys, napari_medseg.methods as m; m.entry({name!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

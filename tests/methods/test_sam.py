@@ -95,12 +95,15 @@ def test_a_small_structure_is_seen_sharper_with_a_closer_look() -> None:
 
 
 def test_one_click_offers_alternatives_best_first() -> None:
-    found = ask(sam(), volume(), Point("thing", "axial", (2, 60, 100)))
+    found = ask(sam(zoom=False), volume(), Point("thing", "axial", (2, 60, 100)))
     expected = [round(2 * q / (1 + q), 6) for q in (0.81, 0.63, 0.45)]
     assert [round(other.quality, 6) for other in found.alternatives] == expected
     assert found.quality["thing"][0] == pytest.approx(expected[0])
     assert found.mask.of("thing")[0, 60, 100]
     np.testing.assert_array_equal(found.alternatives[0].mask.of("thing"), found.mask.of("thing"))
+    closer = ask(sam(), volume(), Point("thing", "axial", (2, 60, 100)))
+    assert len(closer.alternatives) == 3
+    np.testing.assert_array_equal(closer.alternatives[0].mask.of("thing"), closer.mask.of("thing"))
 
 
 def test_a_box_offers_no_alternatives() -> None:

@@ -91,7 +91,7 @@ def test_numbers_that_describe_nothing_are_refused() -> None:
 
 
 def test_the_compact_size_is_as_designed() -> None:
-    """Design section 6: 256 px, width 256, depth 8, global attention in blocks 1, 3, 5, 7; under 16 MB in half."""
+    """The released size: depth 8, global attention in blocks 1, 3, 5, 7; under 16 MB in half precision."""
     network = CompactSam()
     blocks = network.image_encoder.blocks
     assert [i for i, block in enumerate(blocks) if block.window_size == 0] == [1, 3, 5, 7]
