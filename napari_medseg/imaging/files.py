@@ -17,7 +17,7 @@ from napari_medseg.core.errors import GeometryError, MedsegError, ReadError
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.volume import Volume
-from napari_medseg.imaging.checks import check_file
+from napari_medseg.imaging.checks import check_file, shown
 from napari_medseg.imaging.orientation import align
 
 _FORMATS = {
@@ -77,7 +77,9 @@ def read_mask(
     labels = _class_numbers(path, volume.array)
     if geometry is not None:
         labels = _placed(path, labels, volume.geometry, geometry)
-    found = {int(value): f"label {int(value)}" for value in np.unique(labels) if value > 0}
+    is_used = np.zeros(_MOST_CLASSES + 1, bool)
+    is_used[labels] = True
+    found = {int(value): f"label {value}" for value in np.flatnonzero(is_used) if value > 0}
     return Mask.from_labels(labels, geometry or volume.geometry, {**found, **(names or {})})
 
 
@@ -123,6 +125,7 @@ def write_volume(volume: Volume, path: Path) -> Path:
 def _write(array: NDArray[Any], path: Path, volume: Volume, labels: bool) -> Path:
     """Write an array on a volume's grid with the volume's header."""
     room = _format_of(path, WRITABLE)
+    array, _ = shown(array, path)
     with _whole_file(path) as temporary:
         room.write(array, temporary, volume.geometry, volume.header, labels)
     return path

@@ -31,6 +31,7 @@ SUFFIXES = (".nrrd", ".mha", ".mhd")
 _READERS = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
 _PLACES = ("space", "space dimension", "space directions", "space origin", "space units")
 _SIZES = ("spacings", "space directions", "elementspacing", "elementsize")
+_TURNS = ("space", "transformmatrix", "rotation", "orientation", "anatomicalorientation")
 _COLOURS = (sitk.sitkVectorUInt8, sitk.sitkVectorUInt16)
 
 
@@ -59,7 +60,7 @@ def read(path: Path, frame: int | None = None, labels: bool = False) -> Volume:
         reader.SetFileName(str(path))
         reader.ReadImageInformation()
         n_values = (*reader.GetSize(), reader.GetNumberOfComponents())
-        check_size(path, n_values, 8)
+        check_size(path, n_values, _itemsize(reader.GetPixelID()))
         _check_compressed(path, fields, math.prod(n_values) * 8)
         image = reader.Execute()
         array, frame_notes = _voxels(path, image, frame)
@@ -97,8 +98,11 @@ def write(
         sitk.WriteImage(image, str(path), useCompression=True)
     except RuntimeError:
         raise MedsegError(f"The image could not be written as {path.suffix}; is the disk full?") from None
-    if placed and path.suffix.lower() == ".nrrd" and array.ndim == 3:
-        _keep_text(path, placed)
+    if path.suffix.lower() == ".nrrd" and array.ndim == 3:
+        if not geometry.spacing_known:
+            _replace_text(path, {})
+        elif placed:
+            _keep_text(path, placed)
 
 
 def _fields(path: Path) -> dict[str, str]:
@@ -154,7 +158,8 @@ def _place(
         image.GetSpacing()[:n], image.GetOrigin()[:n], tuple(direction.ravel().tolist()), fields
     )
     affine = from_itk(header.spacing, header.origin, header.direction)
-    return Geometry(shape, affine, spacing_known=any(field in fields for field in _SIZES)), header
+    known, oriented = (any(field in fields for field in named) for named in (_SIZES, _TURNS))
+    return Geometry(shape, affine, spacing_known=known, oriented=oriented and n == 3), header
 
 
 def _placing_notes(path: Path, fields: Mapping[str, str]) -> tuple[str, ...]:
@@ -162,8 +167,8 @@ def _placing_notes(path: Path, fields: Mapping[str, str]) -> tuple[str, ...]:
     notes = []
     if not any(field in fields for field in _SIZES):
         notes.append("The file gives no voxel size: lengths are shown in pixels.")
-    elif path.suffix.lower() == ".nrrd" and "space" not in fields:
-        notes.append("The file does not say how the patient lies: left, right, front and back may be wrong.")
+    elif not any(field in fields for field in _TURNS):
+        notes.append("The file does not say how the patient lies, so left and right are not known.")
     if set(re.findall(r'"([^"]+)"', fields.get("space units", ""))) - {"mm"}:
         notes.append(f"The file counts in {fields['space units']}; lengths are shown as if in mm.")
     return tuple(notes)
@@ -175,8 +180,18 @@ def _keep_text(path: Path, header: ItkHeader) -> None:
     vectors = re.findall(r"\([^)]*\)", fields.get("space directions", ""))
     if [vector.count(",") for vector in vectors] != [n_dims - 1] * n_dims:
         return  # time among the directions, or none at all: what ITK wrote stands
+    _replace_text(path, {**fields, "space directions": " ".join(vectors)})
+
+
+def _replace_text(path: Path, fields: Mapping[str, str]) -> None:
+    """Replace what an NRRD header says about the placing by what `fields` say about it."""
     head, _, voxels = path.read_bytes().partition(b"\n\n")
     lines = [line for line in head.decode("latin-1").split("\n") if line.split(":")[0] not in _PLACES]
-    kept = {**fields, "space directions": " ".join(vectors)}
-    lines += [f"{field}: {kept[field]}" for field in _PLACES if field in kept]
+    lines += [f"{field}: {fields[field]}" for field in _PLACES if field in fields]
     path.write_bytes("\n".join(lines).encode("latin-1") + b"\n\n" + voxels)
+
+
+def _itemsize(pixel_id: int) -> int:
+    """Bytes of one value, from ITK's words for its type, such as "vector of 16-bit signed integer"."""
+    found = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(pixel_id))
+    return int(found[1]) // 8 if found else 8

@@ -17,7 +17,7 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_medseg.core.errors import GeometryError, MedsegError, ReadError
-from napari_medseg.core.geometry import Geometry
+from napari_medseg.core.geometry import Geometry, from_spacing
 from napari_medseg.core.volume import Volume, Window
 from napari_medseg.imaging.checks import (
     check_size,
@@ -95,9 +95,8 @@ def write(
     header["cal_min"], header["cal_max"] = 0, 0
     if labels:
         header["intent_code"] = _LABEL
-    kind = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    image: Any = kind(voxels, None, header)
-    image.to_filename(path)
+    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    kind(voxels, None, header).to_filename(path)
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -111,7 +110,7 @@ def _load(path: Path) -> Any:
     """Read header, extensions and as many bytes of voxels as the header says, checksum included."""
     with _opened(path) as stream:
         head = stream.read(_LONGEST_HEADER)
-        kind = next((kind for kind, magic, at in _KINDS if head[at : at + 4] == magic), None)
+        kind: Any = next((kind for kind, magic, at in _KINDS if head[at : at + 4] == magic), None)
         if kind is None:
             raise damaged(path, "NIfTI")
         header = kind.header_class(head[: kind.header_class.sizeof_hdr])
@@ -137,15 +136,14 @@ def _voxels(image: Any, frame: int) -> NDArray[Any]:
     """Values of one volume, rescaled as the header says, as (Z, Y, X) or (Z, Y, X, C)."""
     shape = (*image.shape, 1, 1)[: max(3, len(image.shape))]
     at = np.unravel_index(frame, shape[3:], order="F") if shape[3:] else ()
-    array = np.asanyarray(image.dataobj)[(..., *at)] if at else np.asanyarray(image.dataobj)
+    array = np.asarray(image.dataobj[(..., *(int(i) for i in at))])
     array = array.reshape(shape[:3], order="F").T
     stored = image.header.get_data_dtype()
     if stored.names:  # RGB24 or RGBA32
         values = np.ascontiguousarray(array).view(np.uint8)
         return np.asarray(values.reshape(*array.shape, len(stored.names)))
-    if stored.kind in "iu" and stored.itemsize <= 2 and array.dtype == np.float64:
-        array = array.astype(np.float32)
-    return array
+    is_rescaled = stored.kind in "iu" and array.dtype.kind == "f"
+    return np.asarray(array, np.float32 if is_rescaled and stored.itemsize <= 2 else None)
 
 
 def _place(header: Any, file_shape: tuple[int, ...], path: Path) -> tuple[Geometry, tuple[str, ...]]:
@@ -182,10 +180,10 @@ def _unplaced(
     affine = _thick(np.diag([-sizes[0], -sizes[1], sizes[2], 1.0]), shape)
     known = unit != 0 or bool(np.any(np.abs(np.diag(affine)) != 1.0))
     try:
-        geometry = Geometry(shape, from_ras(scale @ affine), spacing_known=known)
+        geometry = Geometry(shape, from_ras(scale @ affine), spacing_known=known, oriented=False)
     except GeometryError:
         raise ReadError(f"{path.name} gives no size for its voxels, so it cannot be placed.") from None
-    notes.append("The file does not say how the patient lies: left, right, front and back may be wrong.")
+    notes.append("The file does not say how the patient lies, so left and right are not known.")
     return geometry, tuple(notes)
 
 
@@ -223,6 +221,9 @@ def _new_header(geometry: Geometry) -> Any:
     if not geometry.spacing_known:
         return header
     header.set_xyzt_units("mm")
+    if not geometry.oriented and np.array_equal(geometry.affine, from_spacing(geometry.spacing)):
+        header.set_zooms(geometry.spacing[::-1])
+        return header
     affine = to_ras(geometry.affine)
     header.set_qform(affine, code=0 if geometry.is_sheared else 1, strip_shears=True)
     header.set_sform(affine, code=1)

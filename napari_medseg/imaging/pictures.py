@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 import zlib
@@ -134,7 +135,7 @@ def _tiff(path: Path, frame: int | None, labels: bool) -> tuple[NDArray[Any], tu
         page = series.keyframe
         check_size(path, series.shape, series.dtype.itemsize)
         unpacked = int(page.compression) in _UNPACKED
-        array = series.asarray() if unpacked else _unpack_tiff(path, series.shape)
+        array = series.asarray() if unpacked else _unpack_tiff(path, series.shape, series.dtype)
         if page.colormap is not None and not labels and array.dtype.kind == "u":
             array = np.moveaxis(np.take(page.colormap >> 8, array, axis=1), 0, -1).astype(np.uint8)
             axes = series.axes + "S"
@@ -145,7 +146,7 @@ def _tiff(path: Path, frame: int | None, labels: bool) -> tuple[NDArray[Any], tu
     return _in_order(path, array, axes, frame)
 
 
-def _unpack_tiff(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+def _unpack_tiff(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Voxels of a TIFF packed by LZW, JPEG or CCITT: Pillow brings these decoders along.
 
     Raises
@@ -157,13 +158,14 @@ def _unpack_tiff(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         pages = Image.open(path, formats=("TIFF",))
     with pages:
-        if pages.mode not in ("1", "L", "P", "I;16", "I", "F", "RGB", "RGBA"):
-            raise ReadError(f"{path.name} is packed in a way that cannot be opened; save it uncompressed.")
         arrays = []
         for position in range(getattr(pages, "n_frames", 1)):
             pages.seek(position)
             arrays.append(np.array(pages))
-    return np.stack(arrays).reshape(shape)
+    array = np.stack(arrays)
+    if array.dtype.newbyteorder("=") != dtype.newbyteorder("=") or array.size != math.prod(shape):
+        raise ReadError(f"{path.name} is packed in a way that cannot be opened; save it uncompressed.")
+    return array.reshape(shape)
 
 
 def _in_order(

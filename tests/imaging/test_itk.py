@@ -74,8 +74,9 @@ def test_a_mask_keeps_the_placing_to_the_last_bit(tmp_path: Path, kind: str, suf
 def test_an_nrrd_keeps_its_own_words(tmp_path: Path) -> None:
     content = (
         b"NRRD0005\n# written by hand\ntype: uint8\ndimension: 3\nspace: right-anterior-superior\n"
-        b"sizes: 2 2 2\nspace directions: (0.1,0,0) (0,0.30000000000000004,0) (0,0,3)\nkinds: domain domain domain\n"
-        b"encoding: raw\nspace origin: (1e-3,-2,7.25)\nspace units: \"mm\" \"mm\" \"mm\"\n\n" + bytes(range(8))
+        b"sizes: 2 2 2\nspace directions: (0.1,0,0) (0,0.30000000000000004,0) (0,0,3)\n"
+        b"kinds: domain domain domain\nencoding: raw\nspace origin: (1e-3,-2,7.25)\n"
+        b'space units: "mm" "mm" "mm"\n\n' + bytes(range(8))
     )
     (tmp_path / "a.nrrd").write_bytes(content)
     volume = read_volume(tmp_path / "a.nrrd")
@@ -106,6 +107,7 @@ def test_flat_images(tmp_path: Path, suffix: str) -> None:
     volume = read_volume(saved(tmp_path / f"a{suffix}", image))
     assert volume.array.shape == (1, 5, 6)
     assert volume.geometry.spacing == (1, 0.25, 0.5)
+    assert not volume.geometry.oriented
     mask = Mask.from_labels(volume.array % 2, volume.geometry)
     after = sitk.ReadImage(str(write_mask(mask, tmp_path / f"m{suffix}", volume)))
     assert (after.GetSize(), after.GetSpacing(), after.GetOrigin()) == ((6, 5), (0.5, 0.25), (3, 4))
@@ -145,7 +147,9 @@ def test_four_dimensions(tmp_path: Path, suffix: str) -> None:
 
 
 def test_without_voxel_size_lengths_are_pixels(tmp_path: Path) -> None:
-    (tmp_path / "a.nrrd").write_bytes(b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n01234567")
+    (tmp_path / "a.nrrd").write_bytes(
+        b"NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n01234567"
+    )
     volume = read_volume(tmp_path / "a.nrrd")
     assert not volume.geometry.spacing_known
     assert volume.notes == ("The file gives no voxel size: lengths are shown in pixels.",)
@@ -155,6 +159,7 @@ def test_without_voxel_size_lengths_are_pixels(tmp_path: Path) -> None:
     volume = read_volume(tmp_path / "b.nrrd")
     assert volume.geometry.spacing == (3, 2, 1)
     assert "does not say how the patient lies" in volume.notes[0]
+    assert not volume.geometry.oriented
 
 
 def test_a_grid_that_is_flat_is_refused(tmp_path: Path) -> None:
@@ -203,3 +208,22 @@ def test_what_the_format_cannot_hold(tmp_path: Path) -> None:
         write_volume(Volume(source.array, uneven), tmp_path / "b.nrrd")
     with pytest.raises(MedsegError, match="could not be written"):
         write_volume(source, tmp_path / "nowhere" / "b.nrrd")
+
+
+def test_pixels_stay_pixels_in_an_nrrd(tmp_path: Path) -> None:
+    volume = Volume(np.zeros((1, 5, 6), np.uint8), Geometry.of_pixels((1, 5, 6)))
+    assert not read_volume(write_volume(volume, tmp_path / "a.nrrd")).geometry.spacing_known
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_a_header_with_any_byte_broken_never_ends_in_a_traceback(tmp_path: Path, suffix: str) -> None:
+    content = saved(tmp_path / f"a{suffix}", image_of("oblique", np.zeros((2, 2, 2), np.int16))).read_bytes()
+    n_read = 0
+    for at in range(0, len(content) - 16, 3):
+        broken = bytes([content[at] ^ (1 if at % 2 else 16)])
+        (tmp_path / f"b{suffix}").write_bytes(content[:at] + broken + content[at + 1 :])
+        try:
+            n_read += read_volume(tmp_path / f"b{suffix}").array.size > 0
+        except ReadError as error:
+            assert str(error).endswith(".")
+    assert n_read > 30
