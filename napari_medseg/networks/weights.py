@@ -1,6 +1,7 @@
 """Released models on disk: `model.json`, `weights.safetensors`, `card.md`; nothing else is ever loaded.
 
-The one file of this room that knows a noun of `core`: a model's description.
+The one file of this room that knows a noun of `core`: a model's description. Torch is loaded with the
+first weights, not to list what there is.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from napari_medseg.core.errors import WeightsError
 from napari_medseg.core.model import Model, Preparation
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 DESCRIPTION, WEIGHTS, CARD = "model.json", "weights.safetensors", "card.md"
 _LARGEST_DESCRIPTION = 20_000_000
@@ -101,6 +100,9 @@ def load_state(model: Model) -> dict[str, Tensor]:
     WeightsError
         If they are missing, changed or damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     verify(model)
     try:
         state = load_file(model.folder / WEIGHTS)
@@ -138,6 +140,9 @@ def save_model(
     card_text: str,
 ) -> Model:
     """Write a model in half precision: weights first, the description that names their hash last."""
+    import torch
+    from safetensors.torch import save_file
+
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous().cpu()

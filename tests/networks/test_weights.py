@@ -1,6 +1,8 @@
 """Released models on disk: exact, checked, and never trusted."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,3 +85,13 @@ def test_the_description_is_plain_json(model: Model) -> None:
     about = json.loads((model.folder / "model.json").read_text())
     assert about["network"] == "sam"
     assert about["sha256"] == model.sha256
+
+
+def test_models_are_listed_without_torch(model: Model) -> None:
+    """The panel lists models before torch loads."""
+    code = (
+        "import sys; from pathlib import Path; from napari_medseg.networks.weights import find_models; "
+        f"found = find_models(Path({str(model.folder.parent)!r}), 'cache'); "
+        "sys.exit(len(found) != 1 or 'torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
