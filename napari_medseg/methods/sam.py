@@ -250,6 +250,6 @@ def build(settings: Settings, model: Model | None, device: str) -> Sam:
     from napari_medseg.networks.sam import build_sam
     from napari_medseg.networks.weights import fill
 
-    network = build_sam(**dict[str, object](model.numbers))
+    network = build_sam(**model.numbers)
     fill(network, model)
     return Sam(network, model, settings, device)

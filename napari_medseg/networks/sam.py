@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
@@ -213,7 +214,7 @@ class CompactSam(nn.Module):
             window_size=window,
             global_attn_indexes=tuple(global_blocks),
         )
-        self.image_encoder.patch_embed = ConvStem(width, tuple(stem))
+        self.image_encoder.patch_embed = ConvStem(width, stem)
         self.global_blocks = tuple(global_blocks)
         self.prompt_encoder = PromptEncoder(
             embed_dim=decoder,
@@ -309,7 +310,7 @@ def prompt_maps(points: Tensor, labels: Tensor, previous: Tensor) -> Tensor:
     return torch.stack([previous, inside, outside, box], 1)
 
 
-def build_sam(**numbers: object) -> CompactSam:
+def build_sam(**numbers: Any) -> CompactSam:
     """Build a promptable network from the numbers in a model's description.
 
     Raises

@@ -170,6 +170,7 @@ def save_model(
 
 def _preparation(about: Mapping[str, Any]) -> Preparation:
     """Read the preparation's record."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in about.items()}
-    windows = {str(name): (float(a), float(b)) for name, (a, b) in values.pop("windows").items()}
+    windows = {str(name): (float(a), float(b)) for name, (a, b) in about["windows"].items()}
+    others = {name: value for name, value in about.items() if name != "windows"}
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in others.items()}
     return Preparation(windows=windows, **values)
