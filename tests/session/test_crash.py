@@ -24,7 +24,9 @@ spec = importlib.util.spec_from_file_location("killed", SCRIPT)
 killed = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(killed)
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="The children are forked, which Windows cannot.")
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="The children are forked, which Windows cannot."
+)
 
 
 @pytest.fixture
@@ -98,7 +100,9 @@ def test_a_power_cut_finds_every_file_before_the_row_that_names_it(tmp_path, mon
     events = []
     true_sync, true_replace, true_folder = durable.sync, os.replace, durable.sync_folder
     monkeypatch.setattr(durable, "sync", lambda fd: (events.append("sync"), true_sync(fd))[1])
-    monkeypatch.setattr(os, "replace", lambda a, b: (events.append(f"rename {Path(b).parent.name}"), true_replace(a, b))[1])
+    monkeypatch.setattr(
+        os, "replace", lambda a, b: (events.append(f"rename {Path(b).parent.name}"), true_replace(a, b))[1]
+    )
 
     def sync_folder(folder):
         true_folder(folder)
@@ -111,7 +115,9 @@ def test_a_power_cut_finds_every_file_before_the_row_that_names_it(tmp_path, mon
         event.listen(session._database._engine, "commit", lambda _: events.append("commit"))
         events.clear()
         session.accept(case, mask, volume)
-        with session._database.reading() as db:  # 2 is FULL: https://sqlite.org/pragma.html#pragma_synchronous
+        with (
+            session._database.reading() as db
+        ):  # 2 is FULL: https://sqlite.org/pragma.html#pragma_synchronous
             assert db.exec_driver_sql("PRAGMA synchronous").scalar() == 2
             assert db.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     one_file = ["sync", "rename masks", "folder masks"]
