@@ -5,11 +5,11 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 """
 
 from napari_medseg.core.progress import finish
-from napari_medseg.workflow.demo import demo
+from napari_medseg.workflow.demonstration import demo
 from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask, series_key
 from napari_medseg.workflow.install import CATALOGUE, download_model, import_model, verify_models
 from napari_medseg.workflow.learn import evaluate, train
-from napari_medseg.workflow.models import (
+from napari_medseg.workflow.lookup import (
     build,
     cache_folder,
     choose_device,
@@ -20,7 +20,7 @@ from napari_medseg.workflow.models import (
     task,
     tasks,
 )
-from napari_medseg.workflow.segment import fixed, segment
+from napari_medseg.workflow.proposals import fixed, segment
 from napari_medseg.workflow.sessions import (
     accept_file,
     add_case,

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from napari_medseg.core.errors import WeightsError
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
-from napari_medseg.workflow.models import cache_folder, models
+from napari_medseg.workflow.lookup import cache_folder, models
 
 _FILES = ("model.json", "weights.safetensors", "card.md")
 _LARGEST = 6_000_000_000  # bytes an archive may unpack to

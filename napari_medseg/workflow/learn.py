@@ -41,7 +41,7 @@ def train(
     if not minutes > 0:
         raise TaskError(f"Training needs more than 0 minutes, not {minutes:g}.")
     from napari_medseg.learning.pretrain import pretrain
-    from napari_medseg.workflow.models import choose_device
+    from napari_medseg.workflow.lookup import choose_device
 
     return (
         yield from pretrain(

@@ -15,8 +15,8 @@ from napari_medseg.core.prompts import Box
 from napari_medseg.core.request import Request
 from napari_medseg.core.task import task_of
 from napari_medseg.workflow.images import save_mask
-from napari_medseg.workflow.models import build, model_for
-from napari_medseg.workflow.segment import segment
+from napari_medseg.workflow.lookup import build, model_for
+from napari_medseg.workflow.proposals import segment
 
 if TYPE_CHECKING:
     from napari_medseg.methods import Method
