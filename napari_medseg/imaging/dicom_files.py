@@ -99,7 +99,7 @@ def _read_header(path: Path, frames: list[Frame], others: list[tuple[str, Path]]
         elif not is_complete(dataset, n_left):
             damaged.append(text(dataset, "SeriesInstanceUID"))
         else:
-            frames += frames_of(dataset, path)
+            frames += [frame for frame, _ in frames_of(dataset, path)]
     except BROKEN:
         damaged.append("")
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -124,29 +125,35 @@ def is_complete(dataset: FileDataset, n_left: int) -> bool:
     return n_left >= n_bits * n_frames // 8
 
 
-def frame_tags(dataset: Dataset) -> list[Dataset]:
+def _frame_tags(dataset: Dataset) -> list[Dataset]:
     """The tags of each frame, those included that an enhanced file keeps in functional groups."""
     n_frames = min(_n_frames(dataset), _MOST_FRAMES)
     each = value(dataset, "PerFrameFunctionalGroupsSequence") or []
     shared = value(dataset, "SharedFunctionalGroupsSequence") or []
     if len(each) != n_frames:
         return [dataset] * n_frames
-    result = []
-    for groups in each:
-        tags = Dataset()
-        tags.update(dataset)
-        for macro in [*(shared[0] if len(shared) else ()), *groups]:
-            if macro.VR == "SQ" and macro.value:
-                tags.update(macro.value[0])
-        result.append(tags)
-    return result
+    common = {tag: item for tag, item in dataset.items() if item.VR != "SQ"}
+    common |= _macros(shared[0]) if len(shared) else {}
+    return [Dataset(common | _macros(groups)) for groups in each]
 
 
-def frames_of(dataset: Dataset, path: Path) -> list[Frame]:
-    """Describe every frame of a file."""
-    tags = frame_tags(dataset)
-    is_film = len(tags) > 1 and tags[0] is dataset  # one position, if any, for all of its frames
-    return [_frame(one, path, index, not is_film) for index, one in enumerate(tags)]
+def _macros(groups: Dataset) -> dict[BaseTag, Any]:
+    """The tags of all functional groups of a frame, laid side by side."""
+    return {
+        tag: item
+        for macro in groups
+        if macro.VR == "SQ" and macro.value
+        for tag, item in macro.value[0].items()
+    }
+
+
+def frames_of(dataset: Dataset, path: Path) -> list[tuple[Frame, Dataset]]:
+    """Describe every frame of a file, with the tags that hold for it."""
+    tags = _frame_tags(dataset)
+    # One position, if any, for all frames of a film, and a wrong one for tiles that stand for slices.
+    is_film = len(tags) > 1 and tags[0] is dataset
+    can_be_placed = not is_film and "MOSAIC" not in text(dataset, "ImageType")
+    return [(_frame(one, path, index, can_be_placed), one) for index, one in enumerate(tags)]
 
 
 def _frame(tags: Dataset, path: Path, index: int, can_be_placed: bool) -> Frame:

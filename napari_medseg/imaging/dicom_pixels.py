@@ -170,7 +170,7 @@ def _rescaled(stored: Array, tags: Dataset) -> Array:
 
 def _sum_of_ends(dtype: np.dtype[Any], tags: Dataset) -> Any:
     """Lowest plus highest value the file can hold: a value is flipped by taking it from this sum."""
-    bits = whole(tags, "BitsStored") or 8 * dtype.itemsize
+    bits = min(whole(tags, "BitsStored"), 8 * dtype.itemsize) or 8 * dtype.itemsize
     is_signed = dtype.kind == "i"
     low = -(2 ** (bits - 1)) if is_signed else 0
     ends = _rescaled(np.array([low, low + 2**bits - 1]).astype(dtype), tags)

@@ -10,17 +10,19 @@ import warnings
 import zlib
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 
 # What pydicom raises on files that are cut short or were never right.
 BROKEN = (
-    InvalidDicomError, BytesLengthException, ValueError, TypeError, KeyError, IndexError, AttributeError, OSError,
-    NotImplementedError, RuntimeError, ArithmeticError, EOFError, AssertionError, MemoryError, struct.error,
-    zlib.error,
+    InvalidDicomError, BytesLengthException, ValueError, TypeError, KeyError, IndexError, AttributeError,
+    OSError, NotImplementedError, RuntimeError, ArithmeticError, EOFError, AssertionError, MemoryError,
+    struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -81,11 +83,17 @@ def quiet() -> Iterator[None]:
 def value(tags: Dataset, tag: Any) -> Any:
     """A tag's value by keyword or number, or None."""
     try:
-        found = tags.get(tag)
-        found = getattr(found, "value", found) if not isinstance(tag, str) else found
+        number = _number_of(tag)
+        found = tags[number].value if number in tags else None
     except BROKEN:
         return None
     return None if found is None or found == "" else found
+
+
+@cache
+def _number_of(tag: Any) -> BaseTag:
+    """A tag's number, remembered: looking up keywords is most of the work of reading a header."""
+    return Tag(tag)
 
 
 def text(tags: Dataset, keyword: str) -> str:
@@ -120,8 +128,9 @@ def whole(tags: Dataset, keyword: str) -> int:
 
 
 def modality(tags: Dataset) -> str:
-    """The kind of machine or object, such as CT, MR or SEG."""
-    return text(tags, "Modality").upper()
+    """The kind of machine or object, such as CT, MR or SEG; "" when it is no such code."""
+    kind = text(tags, "Modality").upper()
+    return kind if kind.isalnum() and len(kind) <= 16 else ""
 
 
 def patient(tags: Dataset) -> str:

@@ -16,7 +16,7 @@ from pydicom.pixels import get_decoder, iter_pixels
 from napari_medseg.core.errors import ReadError
 from napari_medseg.core.volume import Volume, Window
 from napari_medseg.imaging import dicom_codec
-from napari_medseg.imaging.dicom_header import Frame, frame_tags, frames_of, is_complete, read_dataset
+from napari_medseg.imaging.dicom_header import Frame, frames_of, is_complete, read_dataset
 from napari_medseg.imaging.dicom_pixels import ValueStack, notes_of, values_of, windows_of
 from napari_medseg.imaging.dicom_place import place
 from napari_medseg.imaging.dicom_tags import BROKEN, quiet
@@ -95,10 +95,10 @@ def _decoded(slices: Sequence[Slice], title: str) -> Iterator[Decoded]:
         indices = [index for _, index in group]
         with path.open("rb") as file:
             dataset = read_dataset(file)
-        frames, tags = frames_of(dataset, path), frame_tags(dataset)
-        _check(dataset, frames[0], len(slices), title)
+        described = frames_of(dataset, path)
+        _check(dataset, described[0][0], len(slices), title)
         for index, stored in zip(indices, iter_pixels(dataset, indices=indices), strict=True):
-            yield frames[index], tags[index], stored
+            yield *described[index], stored
 
 
 def _check(dataset: FileDataset, frame: Frame, n_slices: int, title: str) -> None:

@@ -100,8 +100,9 @@ def test_pydicoms_own_files_open_or_are_refused_in_one_sentence():
 
 @pytest.mark.parametrize(
     "name",
-    ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm",
-     "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm", "MR_small_implicit.dcm", "JPGExtended.dcm", "J2K_pixelrep_mismatch.dcm"],
+    ["CT_small.dcm", "MR_small.dcm", "MR_small_bigendian.dcm", "MR_small_RLE.dcm", "MR_small_implicit.dcm",
+     "MR_small_jpeg_ls_lossless.dcm", "MR_small_jp2klossless.dcm", "JPGExtended.dcm",
+     "J2K_pixelrep_mismatch.dcm"],
 )  # fmt: skip
 def test_values_of_pydicoms_files_agree_with_simpleitk(name):
     import pydicom

@@ -138,3 +138,10 @@ def test_a_flat_orientation_places_nothing(tmp_path, orientation):
     assert not volume.geometry.regular
     assert not volume.geometry.oriented
     assert "no position" in volume.notes[0]
+
+
+def test_a_mosaic_of_slices_is_a_picture_without_position(tmp_path):
+    write(tmp_path, "a.dcm", plane(0), Modality="MR", ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])
+    volume = read_one(tmp_path)
+    assert not volume.geometry.oriented
+    assert volume.geometry.spacing[1:] == PIXEL
