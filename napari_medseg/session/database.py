@@ -111,7 +111,7 @@ class Database:
         schema = values.get("schema", "")
         if not schema.isdigit() or not values.get("salt"):
             raise SessionError(damaged(self.folder))
-        if int(schema) != SCHEMA:
+        if int(schema) > SCHEMA:
             raise SessionError(
                 f"The session in {self.folder} was made by a newer version of this program "
                 f"(its form is {schema}, this one knows {SCHEMA}): update napari-medseg to open it."
