@@ -138,17 +138,11 @@ def _labels_words(
 
 
 def _add_labels(viewer: Viewer, data: NDArray[np.uint8], words: dict[str, Any]) -> Labels:
-    """Add a Labels layer; outlined, unless it is a proposal."""
+    """Add a Labels layer, outlined if it is a mask."""
     layer = viewer.add_labels(data, **words)
-    layer.contour = outline_width(layer)
+    if words["metadata"][ROLE] == "mask":
+        layer.contour = 1 if max(data.shape) <= _FINE else 2
     return layer
-
-
-def outline_width(layer: Labels) -> int:
-    """Width in pixels of a layer's outlines in 2-D; 0 for a filled one."""
-    if layer.metadata.get(ROLE) != "mask":
-        return 0
-    return 1 if max(layer.data.shape) <= _FINE else 2
 
 
 def colormap(colours: dict[int, Colour]) -> Any:
@@ -158,7 +152,7 @@ def colormap(colours: dict[int, Colour]) -> Any:
     clear = np.zeros(4, np.float32)
     table: dict[int | None, NDArray[np.float32]] = {None: clear, 0: clear}
     for value, colour in colours.items():
-        table[value] = np.array([*colour, 255], np.float32) / 255
+        table[value] = np.array([*colour, 255], np.float32) / np.float32(255)
     return DirectLabelColormap(color_dict=table)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_medseg.core.geometry import PLANES, Geometry, Plane
-from napari_medseg.gui.layers import ROLE, Display, outline_width, volume_of
+from napari_medseg.gui.layers import Display, volume_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -77,7 +78,7 @@ def letters(display: Display, name: Plane) -> tuple[str, str, str, str]:
         return "", "", "", ""
     _, down, right = display.order(name)
     ends = ("S", "I"), ("A", "P"), ("R", "L")
-    return *ends[down], *ends[right]  # type: ignore[return-value]
+    return *ends[down], *ends[right]
 
 
 def note(geometry: Geometry) -> str:
@@ -105,7 +106,7 @@ def attach(viewer: Viewer) -> None:
         overlays[_NOTE] = TextOverlay(position="top_left", font_size=9)
         overlays.scale_bar.visible = True
         viewer.canvas.background_color_override = "black"  # in the light theme too: images are read on black
-        viewer.dims.events.ndisplay.connect(lambda _event: _outline(viewer))
+        warnings.filterwarnings("ignore", "Contours are not displayed")  # in 3-D masks are filled
         for event in (viewer.dims.events.order, viewer.dims.events.ndisplay):
             event.connect(lambda _event: label(viewer))
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
@@ -127,13 +128,6 @@ def label(viewer: Viewer) -> None:
         overlay: Any = viewer.canvas.overlays[key]
         overlay.text = text
         overlay.visible = bool(text)
-
-
-def _outline(viewer: Viewer) -> None:
-    """Fill masks in 3-D, where napari draws no outlines, and outline them in 2-D."""
-    for layer in viewer.layers:
-        if layer.metadata.get(ROLE) == "mask":
-            layer.contour = outline_width(layer) if viewer.dims.ndisplay == 2 else 0
 
 
 def _switch(name: Plane) -> Any:

@@ -32,7 +32,8 @@ def image_of(viewer: Viewer) -> Image | None:
 
 def choices(layer: Image) -> tuple[Window, ...]:
     """Windows to go through: the file's own and those of its modality, else the one it opened with."""
-    return presets(layer.metadata[KEY]) or (layer.metadata[OPENING],)
+    distinct = {preset.limits: preset for preset in presets(layer.metadata[KEY])}
+    return tuple(distinct.values()) or (layer.metadata[OPENING],)
 
 
 def window(layer: Image) -> Window:
