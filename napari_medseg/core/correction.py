@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask, Region, slab
+from napari_medseg.core.errors import GeometryError
+from napari_medseg.core.geometry import Plane, Where, slab
+from napari_medseg.core.mask import Mask, Region
 from napari_medseg.core.task import Task
 
 Fixed = NDArray[np.int8]
@@ -46,54 +47,99 @@ def fixed_by_person(
     Returns
     -------
     (Z, Y, X) int8
-        1 must be inside, -1 must be outside, 0 free. Corrections are read oldest first; accepted
-        slices outweigh them; a locked structure keeps its voxels unless a rule of the task says
-        that the one lies inside the other.
+        1 must be inside, -1 must be outside, 0 free. Corrections are read oldest first; locked structures
+        outweigh them and accepted slices outweigh both. A locked structure does not change at all, and
+        others stay off it unless the task's rules say that the one lies inside the other: then the outer
+        one keeps what is locked in it. A structure the mask does not have was not accepted anywhere.
+
+    Raises
+    ------
+    GeometryError
+        If a correction is not of a slice of the mask.
     """
     fixed = np.zeros(mask.geometry.shape, np.int8)
     for correction in corrections:
         if correction.structure == name:
-            part = fixed[slab_of(mask, correction.plane, correction.index)]
-            axis = mask.geometry.axis_of(correction.plane)
-            part[np.expand_dims(correction.painted, axis)] = INSIDE
-            part[np.expand_dims(correction.erased, axis)] = OUTSIDE
-    rules = task.rules if task else ()
-    nested = {frozenset((rule.first, rule.second)) for rule in rules if rule.kind == "inside"}
+            _correct(fixed, mask, correction)
+    nested = task.nested if task else frozenset()
     for structure in mask.structures:
-        if structure.locked and structure.name != name and frozenset((structure.name, name)) not in nested:
-            fixed[mask.of(structure.name)] = OUTSIDE
-    for plane, indices in mask.reviewed.items():
-        for index in indices:
-            where = slab_of(mask, plane, index)
-            fixed[where] = np.where(mask.of(name, where), INSIDE, OUTSIDE)
+        if not structure.locked or (name, structure.name) in nested:
+            continue
+        if structure.name == name:
+            return np.where(mask.of(name), INSIDE, OUTSIDE)
+        side = INSIDE if (structure.name, name) in nested else OUTSIDE
+        np.copyto(fixed, side, where=mask.of(structure.name))
+    if name in mask.names:
+        for plane, indices in mask.reviewed.items():
+            if indices:
+                _keep_slices(fixed, mask, name, plane, indices)
     return fixed
 
 
+def _correct(fixed: Fixed, mask: Mask, correction: Correction) -> None:
+    """Fix what a person painted and erased on one slice."""
+    axis = mask.geometry.axis_of(correction.plane)
+    part = fixed[slab_of(mask, correction.plane, correction.index)]
+    for region, side in ((correction.painted, INSIDE), (correction.erased, OUTSIDE)):
+        region = np.expand_dims(region, axis)
+        if region.shape != part.shape:
+            where = f"{correction.plane} slice {correction.index}"
+            raise GeometryError(f"A correction of '{correction.structure}' does not fit {where} of the mask.")
+        np.copyto(part, side, where=region)
+
+
+def _keep_slices(fixed: Fixed, mask: Mask, name: str, plane: Plane, indices: frozenset[int]) -> None:
+    """Fix a structure as it is on accepted slices."""
+    axis = mask.geometry.axis_of(plane)
+    first, last = min(indices), max(indices)
+    where = slab(axis, first, last + 1)
+    accepted = np.isin(np.arange(first, last + 1), list(indices))
+    accepted = np.expand_dims(accepted, tuple(other for other in range(3) if other != axis))
+    np.copyto(fixed[where], OUTSIDE, where=accepted)
+    np.copyto(fixed[where], INSIDE, where=accepted & mask.of(name, where))
+
+
 def obey(region: Region, fixed: Fixed | None) -> Region:
-    """Give a model's region what the person decided: fixed voxels win over the model."""
+    """Give a model's region what the person decided: fixed voxels win over the model.
+
+    Raises
+    ------
+    GeometryError
+        If the two do not have the same shape.
+    """
     if fixed is None:
         return region
+    if region.shape != fixed.shape:
+        raise GeometryError(f"A region of {region.shape} does not fit what was decided on {fixed.shape}.")
     return np.asarray((region & (fixed >= 0)) | (fixed > 0))
 
 
 def obey_rules(regions: Mapping[str, Region], task: Task | None) -> dict[str, Region]:
     """Make the regions of one result follow the task's rules.
 
-    A structure that lies inside another is cut to it; of two that exclude each other the earlier one
-    in the task's order gives way.
+    A structure that lies inside another is cut to it, and to what that lies in; of two that exclude each
+    other the earlier one in the task's order gives way.
     """
     result = dict(regions)
-    for rule in task.rules if task else ():
-        if rule.first not in result or rule.second not in result:
-            continue
-        if rule.kind == "inside":
-            result[rule.first] = result[rule.first] & result[rule.second]
-        else:
-            early, late = sorted((rule.first, rule.second), key=list(result).index)
+    if task is None:
+        return result
+    order = tuple(dict.fromkeys((*task.structure_names, *result)))
+    _cut(result, task)
+    for rule in task.rules:
+        if rule.kind == "excludes" and rule.first in result and rule.second in result:
+            early, late = sorted((rule.first, rule.second), key=order.index)
             result[early] = result[early] & ~result[late]
+    _cut(result, task)  # again: what gave way may have held something
     return result
 
 
-def slab_of(mask: Mask, plane: Plane, index: int) -> tuple[slice, slice, slice]:
+def _cut(regions: dict[str, Region], task: Task) -> None:
+    """Cut every region to those it lies inside."""
+    for inner, outer in task.nested:
+        if inner in regions and outer in regions:
+            regions[inner] = regions[inner] & regions[outer]
+
+
+def slab_of(mask: Mask, plane: Plane, index: int) -> Where:
     """The part of a mask's grid that is one slice of a plane."""
-    return slab(mask.geometry.axis_of(plane), index, index + 1)
+    return mask.geometry.one_slice(plane, index)

@@ -36,9 +36,13 @@ class Preparation:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def window(self, modality: str) -> Window | None:
-        """The fixed window for a modality, if there is one."""
+        """The fixed window for a modality, in DICOM's or a data set's words, if there is one.
+
+        What stands in brackets does not count: in "MR (registered to CT)" the image is an MR.
+        """
+        words = modality.upper().split("(")[0].split()
         for name, (centre, width) in self.windows.items():
-            if modality.upper().startswith(name.upper()):
+            if name.upper() in words:
                 return Window(centre, width, name)
         return None
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_medseg.core.correction import Fixed
 from napari_medseg.core.errors import GeometryError, TaskError
-from napari_medseg.core.geometry import Geometry, Plane
-from napari_medseg.core.mask import Mask, Region, Where, slab
-from napari_medseg.core.prompts import Prompt, slice_of
+from napari_medseg.core.geometry import Geometry, Plane, Where, slab
+from napari_medseg.core.mask import Mask, Region
+from napari_medseg.core.prompts import Prompt, check_prompt, slice_of
 from napari_medseg.core.structure import Structure, colour_of
 from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
@@ -21,10 +21,20 @@ from napari_medseg.core.volume import Volume
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An image with its mask, given as a model for others; only `reviewed` slices teach."""
+    """An image with its mask, given as a model for others; only `reviewed` slices teach.
+
+    Raises
+    ------
+    GeometryError
+        If the mask does not lie on the image's grid.
+    """
 
     volume: Volume
     mask: Mask
+
+    def __post_init__(self) -> None:
+        if not self.mask.geometry.same_grid(self.volume.geometry):
+            raise GeometryError("The mask of an example does not lie on its image's grid.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +63,13 @@ class Request:
         Whether the method may adapt to the images (test-time adaptation).
     site_state : Any
         What adaptation remembers of this site, as it came back last time.
+
+    Raises
+    ------
+    TaskError
+        If no slice is asked for, or there are gaps between them.
+    GeometryError
+        If slices or prompts lie outside the image, or `previous` or `fixed` do not lie on its grid.
     """
 
     volume: Volume
@@ -67,8 +84,8 @@ class Request:
     site_state: Any = None
 
     def __post_init__(self) -> None:
-        axis = self.volume.geometry.axis_of(self.plane)
-        n = self.volume.geometry.shape[axis]
+        geometry = self.volume.geometry
+        n = geometry.n_slices(self.plane)
         if not self.slices:
             raise TaskError("No slice was asked for; choose a slice, a range or the volume.")
         if self.slices != tuple(range(self.slices[0], self.slices[-1] + 1)):
@@ -79,10 +96,11 @@ class Request:
                 f"the {self.plane} slices of this image are 0 to {n - 1}."
             )
         for prompt in self.prompts:
-            if not 0 <= slice_of(prompt, self.volume.geometry.axis_of(prompt.plane)) < n and (
-                prompt.plane == self.plane
-            ):
-                raise GeometryError(f"A prompt lies outside the image's {n} {self.plane} slices.")
+            check_prompt(prompt, geometry)
+        if self.previous is not None and not self.previous.geometry.same_grid(geometry):
+            raise GeometryError("The mask so far does not lie on the image's grid.")
+        if any(fixed.shape != geometry.shape for fixed in self.fixed.values()):
+            raise GeometryError("What a person decided does not lie on the image's grid.")
 
     @property
     def axis(self) -> int:

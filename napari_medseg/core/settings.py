@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeVar, get_type_hints
@@ -9,6 +10,17 @@ from typing import Any, TypeVar, get_type_hints
 from napari_medseg.core.errors import TaskError
 
 S = TypeVar("S")
+_KINDS = {bool: "yes or no", int: "a whole number", float: "a finite number", str: "text"}
+_BOOLS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ def with_overrides(settings: S, overrides: Mapping[str, Any]) -> S:
     Raises
     ------
     TaskError
-        If a name is unknown, a value cannot be read, or it lies outside its limits.
+        If a name is unknown, or a value cannot be read, lies outside its limits or is no choice.
     """
     known = {item.name: item for item in fields_of(settings)}
     values = {}
@@ -77,19 +89,30 @@ def as_record(settings: Any) -> dict[str, Any]:
 
 def _read(item: Field, value: Any) -> Any:
     """Turn text into the setting's kind and hold it to its limits."""
-    try:
-        if item.kind is bool and isinstance(value, str):
-            value = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
-                value.strip().lower()
-            ]
-        value = item.kind(value)
-    except (ValueError, TypeError, KeyError):
-        raise TaskError(f"'{value}' is no {item.kind.__name__} for the setting '{item.name}'.") from None
-    if item.choices and value not in item.choices:
+    read = _of_kind(item.kind, value)
+    if read is None:
+        raise TaskError(f"'{item.name}' must be {_KINDS[item.kind]}, not '{value}'.")
+    if item.choices and read not in item.choices:
         raise TaskError(f"'{item.name}' must be one of {', '.join(item.choices)}, not '{value}'.")
-    if item.kind in (int, float) and not isinstance(value, bool):
-        if value != value or (item.low is not None and value < item.low) or (
-            item.high is not None and value > item.high
-        ):
-            raise TaskError(f"'{item.name}' must lie between {item.low} and {item.high}, not at {value}.")
-    return value
+    if item.low is not None and read < item.low:
+        raise TaskError(f"'{item.name}' must be at least {item.low:g}, not {value}.")
+    if item.high is not None and read > item.high:
+        raise TaskError(f"'{item.name}' must be at most {item.high:g}, not {value}.")
+    return read
+
+
+def _of_kind(kind: type, value: Any) -> Any:
+    """A value or its text as a bool, int, float or str; None where it is none, or not finite."""
+    if kind is str:
+        return value if isinstance(value, str) else None
+    if kind is bool:
+        return _BOOLS.get(str(value).strip().lower())
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+        if not math.isfinite(number):
+            return None
+        return number if kind is float else int(value) if int(value) == number else None
+    except (ValueError, TypeError, OverflowError):
+        return None

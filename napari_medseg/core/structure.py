@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from napari_medseg.core.errors import TaskError
+
 State = Literal["not started", "in progress", "completed", "flagged"]
 UNTITLED = "untitled"
 # Distinct on grey and for most colour-blind readers: Okabe and Ito, 2008, then Tol's bright scheme, 2021.
@@ -35,13 +37,23 @@ class Code:
 
 @dataclass(frozen=True)
 class Structure:
-    """One thing to outline, with its name, colour, lock and state of work."""
+    """One thing to outline, with its name, colour (red, green, blue), lock and state of work.
+
+    Raises
+    ------
+    TaskError
+        If the name is empty.
+    """
 
     name: str = UNTITLED
     colour: tuple[int, int, int] = COLOURS[0]
     locked: bool = False
     state: State = "not started"
     code: Code | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise TaskError("A structure needs a name.")
 
 
 def colour_of(position: int) -> tuple[int, int, int]:

@@ -14,11 +14,21 @@ RuleKind = Literal["inside", "excludes"]
 
 @dataclass(frozen=True)
 class Rule:
-    """How two structures share space: `first` lies inside `second`, or the two never overlap."""
+    """How two structures share space: `first` lies inside `second`, or the two never overlap.
+
+    Raises
+    ------
+    TaskError
+        If both are the same.
+    """
 
     kind: RuleKind
     first: str
     second: str
+
+    def __post_init__(self) -> None:
+        if self.first == self.second:
+            raise TaskError(f"A rule needs two structures; '{self.first}' was named twice.")
 
 
 @dataclass(frozen=True)
@@ -34,7 +44,12 @@ class Task:
     structures : tuple of Structure
         In order; a model fits a task when the ordered names are equal.
     rules : tuple of Rule
-        Which structures lie inside or exclude each other.
+        Which structures lie inside or exclude each other; they may name structures the task lacks.
+
+    Raises
+    ------
+    TaskError
+        If two structures have one name.
     """
 
     slug: str
@@ -45,6 +60,12 @@ class Task:
     structures: tuple[Structure, ...] = ()
     rules: tuple[Rule, ...] = ()
 
+    def __post_init__(self) -> None:
+        names = self.structure_names
+        for name in names:
+            if names.count(name) > 1:
+                raise TaskError(f"The task '{self.slug}' has two structures called '{name}'; rename one.")
+
     @property
     def structure_names(self) -> tuple[str, ...]:
         """Ordered names, the key by which models are matched."""
@@ -53,6 +74,14 @@ class Task:
     def fits(self, structure_names: Sequence[str]) -> bool:
         """Whether a model with these ordered structure names can do this task."""
         return self.structure_names == tuple(structure_names)
+
+    @property
+    def nested(self) -> frozenset[tuple[str, str]]:
+        """Pairs (inner, outer) of structures that lie inside each other, directly or by way of others."""
+        pairs = {(rule.first, rule.second) for rule in self.rules if rule.kind == "inside"}
+        while more := {(a, d) for a, b in pairs for c, d in pairs if b == c and a != d} - pairs:
+            pairs |= more
+        return frozenset(pairs)
 
     def structure(self, name: str) -> Structure:
         """Find a structure by name.

@@ -50,6 +50,11 @@ class Volume:
         Whatever the reader needs to write a mask back as the file was; opaque to all other rooms.
     group : str
         Salted hash of the patient's identifier, "" when unknown.
+
+    Raises
+    ------
+    GeometryError
+        If the array does not lie on the grid, or has no channel.
     """
 
     array: NDArray[Any]
@@ -63,10 +68,9 @@ class Volume:
     group: str = ""
 
     def __post_init__(self) -> None:
-        if self.array.ndim not in (3, 4) or self.array.shape[:3] != self.geometry.shape:
-            raise GeometryError(
-                f"The image array {self.array.shape} does not lie on its grid {self.geometry.shape}."
-            )
+        shape = self.array.shape
+        if len(shape) not in (3, 4) or shape[:3] != self.geometry.shape or shape[-1] == 0:
+            raise GeometryError(f"The image array {shape} does not lie on its grid {self.geometry.shape}.")
 
     @property
     def n_channels(self) -> int:
@@ -75,7 +79,7 @@ class Volume:
 
     def n_slices(self, plane: Plane) -> int:
         """How many slices a plane has."""
-        return self.geometry.shape[self.geometry.axis_of(plane)]
+        return self.geometry.n_slices(plane)
 
     def slice(self, plane: Plane, index: int) -> NDArray[Any]:
         """One slice as (rows, columns[, C]): the two remaining array axes in their order.
@@ -85,10 +89,8 @@ class Volume:
         GeometryError
             If there is no such slice.
         """
-        n = self.n_slices(plane)
-        if not 0 <= index < n:
-            raise GeometryError(f"There is no {plane} slice {index}; this image has 0 to {n - 1}.")
-        return np.asarray(self.array.take(index, axis=self.geometry.axis_of(plane)))
+        part = self.array[self.geometry.one_slice(plane, index)]
+        return np.array(part.squeeze(self.geometry.axis_of(plane)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +98,20 @@ class Case:
     """Several images of one patient, perhaps a prior, with one grid for the mask.
 
     The mask lives on the grid of the first volume.
+
+    Raises
+    ------
+    GeometryError
+        If there is no volume.
     """
 
     volumes: tuple[Volume, ...]
     prior: Volume | None = None
     name: str = "case"
+
+    def __post_init__(self) -> None:
+        if not self.volumes:
+            raise GeometryError("A case needs at least one image.")
 
     @property
     def geometry(self) -> Geometry:
