@@ -1,0 +1,94 @@
+"""The tables of a run as Markdown: every set, the means, the differences with their intervals."""
+
+from __future__ import annotations
+
+from napari_medseg.benchmarks.harness import APART, SetInfo
+from napari_medseg.benchmarks.table import MEASURES, ROLES, Table
+
+MOST_CLICKS = 10
+
+
+def lines_of(table: Table) -> list[str]:
+    """All tables of a run, line by line, naming the run they come from."""
+    about = ", ".join(f"{name} {value}" for name, value in table.about.items() if value != "")
+    result = [f"## {table.title}", "", f"Run: {about}.", ""]
+    for part in table.arms:
+        result += [f"### {part[0].upper() + part[1:]}: Dice", "", *_per_set(table, part), ""]
+        result += [*_means(table, part), "", *_differences(table, part), ""]
+    if any(row.clicks for row in table.rows):
+        result += ["### Objects that reach Dice 0.85, by number of clicks", "", *_curve(table), ""]
+    return result
+
+
+def _per_set(table: Table, part: str) -> list[str]:
+    """Dice of each set, and the means."""
+    arms = table.arms[part]
+    result = [_row("set", "role", "images", "groups", *arms), _row("---", "---", *["---:"] * (len(arms) + 2))]
+    for info in table.met:
+        values = [table.interval(part, arm, (info.name,)) for arm in arms]
+        if values[0].n:
+            name = info.name if info.averaged else f"*{info.name}* ({_why(info)})"
+            means = [f"{value.mean:.3f}" for value in values]
+            result.append(_row(name, info.role, values[0].n, values[0].n_groups, *means))
+    for role in ROLES:
+        values = [table.interval(part, arm, table.averaged(role)) for arm in arms]
+        if values[0].n:
+            means = [f"**{value.mean:.3f}**" for value in values]
+            result.append(_row(f"**mean {role}**", role, values[0].n, values[0].n_groups, *means))
+    return result
+
+
+def _means(table: Table, part: str) -> list[str]:
+    """All measures of each arm, means over sets with intervals."""
+    result = [
+        _row("arm", "sets", "Dice [95 % interval]", "surface Dice", "HD95 px", "median s"),
+        _row("---", "---", "---", "---:", "---:", "---:"),
+    ]
+    for role in ROLES:
+        for arm in table.arms[part]:
+            dice, surface, far = (
+                table.interval(part, arm, table.averaged(role, m), measure=m) for m in MEASURES
+            )
+            if dice.n:
+                interval = f"{dice.mean:.3f} [{dice.low:.3f}, {dice.high:.3f}]"
+                seconds = f"{table.seconds(part, arm):.3f}"
+                result.append(_row(arm, role, interval, f"{surface.mean:.3f}", f"{far.mean:.1f}", seconds))
+    return result
+
+
+def _differences(table: Table, part: str) -> list[str]:
+    """The last arm against each other one, on the same images, with what the difference shows."""
+    *others, last = table.arms[part]
+    if not others:
+        return []
+    result = [_row(f"Dice of {last} minus", "seen", "", "unseen", ""), _row(*["---"] * 5)]
+    for other in others:
+        cells = []
+        for role in ROLES:
+            difference = table.interval(part, last, table.averaged(role), minus=other)
+            cells += [str(difference), difference.verdict()] if difference.n else ["", ""]
+        result.append(_row(other, *cells))
+    return result
+
+
+def _curve(table: Table) -> list[str]:
+    """Part of the objects that reach Dice 0.85, by number of clicks."""
+    numbers = range(1, MOST_CLICKS + 1)
+    result = [_row("arm", "sets", *numbers), _row("---", "---", *["---:"] * MOST_CLICKS)]
+    arms = dict.fromkeys(row.arm for row in table.rows if row.clicks)
+    for role in ROLES:
+        for arm in arms:
+            shares = [table.reaching(arm, role, n) for n in numbers]
+            if shares[0] == shares[0]:  # not NaN: the role has sets
+                result.append(_row(arm, role, *[f"{100 * share:.0f} %" for share in shares]))
+    return result
+
+
+def _row(*cells: object) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _why(info: SetInfo) -> str:
+    """Why a set stands outside the mean."""
+    return "reported apart" if info.name in APART else f"{info.n_groups} groups in the split"
