@@ -34,11 +34,8 @@ def place(frames: Sequence[Frame]) -> tuple[Geometry, tuple[str, ...]]:
     step = _step(positions, frames, bool(uneven))
     row, column = np.reshape(first.orientation, (2, 3))
     affine = np.eye(4)
-    affine[:3, 0], affine[:3, 1], affine[:3, 2] = (
-        step,
-        column * first.pixel_spacing[0],
-        row * first.pixel_spacing[1],
-    )
+    y, x = first.pixel_spacing
+    affine[:3, :3] = np.stack([step, column * y, row * x], axis=1)
     affine[:3, 3] = positions[0]
     notes = [f"{uneven}: {_OFF}"] if uneven else []
     cosine = step @ normal_of(first) / np.linalg.norm(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from math import prod
@@ -48,34 +49,40 @@ def read_slices(slices: Sequence[Slice], title: str) -> Volume:
         If the slices cannot be placed in space.
     """
     dicom_codec.register()
-    stack, frames = ValueStack(len(slices)), []
+    values = ValueStack(len(slices))
+    frames: list[Frame] = []
     windows: tuple[Window, ...] = ()
     notes: tuple[str, ...] = ()
+    with _in_one_sentence(title, frames), quiet():
+        for frame, tags, stored in _decoded(slices, title):
+            values.put(len(frames), *values_of(stored, tags))
+            if len(frames) == len(slices) // 2:
+                windows, notes = windows_of(tags, stored.dtype), notes_of(tags)
+            frames.append(frame)
+        array = values.finish()
+    geometry, placing = place(frames)
+    kind, region = frames[0].modality, frames[0].anatomy
+    return Volume(array, geometry, title, kind, region, windows, (*placing, *notes), _source(frames))
+
+
+@contextmanager
+def _in_one_sentence(title: str, done: Sequence[Frame]) -> Iterator[None]:
+    """Turn whatever a library says about a broken slice into one plain sentence.
+
+    Raises
+    ------
+    ReadError
+        Instead of it; `done` are the slices read so far.
+    """
     try:
-        with quiet():
-            for frame, tags, stored in _decoded(slices, title):
-                stack.put(len(frames), *values_of(stored, tags))
-                if len(frames) == len(slices) // 2:
-                    windows, notes = windows_of(tags, stored.dtype), notes_of(tags)
-                frames.append(frame)
+        yield
     except MemoryError:
         raise ReadError(f"'{title}' does not fit into this computer's memory.") from None
     except BROKEN:
         raise ReadError(
-            f"Slice {len(frames)} of '{title}' is damaged, cut short or changed since it was listed: "
+            f"Slice {len(done)} of '{title}' is damaged, cut short or changed since it was listed: "
             "copy the folder from its source again."
         ) from None
-    geometry, placing = place(frames)
-    return Volume(
-        array=stack.finish(),
-        geometry=geometry,
-        name=title,
-        modality=frames[0].modality,
-        anatomy=frames[0].anatomy,
-        windows=windows,
-        notes=(*placing, *notes),
-        header=_source(frames),
-    )
 
 
 def _source(frames: Sequence[Frame]) -> DicomSource:
