@@ -62,5 +62,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _stop(sentence: str) -> None:
     """Say what is wrong in one line and end with code 2."""
-    print(" ".join(sentence.split()), file=sys.stderr)
+    line = " ".join(sentence.split())
+    print(line if line.endswith((".", "!", "?")) else f"{line}.", file=sys.stderr)
     sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from napari_medseg.cli.options import AsJson, Device, answer, check_device, run
+from napari_medseg.core.errors import ReadError, TaskError
 
 _Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Data-set folders.")]
 _Minutes = Annotated[float, typer.Option("--minutes", help="How long it may take.")]
@@ -33,6 +35,7 @@ def register(app: typer.Typer) -> None:
     """Add these verbs."""
     app.command()(evaluate)
     app.command()(train)
+    app.command()(benchmark)
 
 
 def evaluate(pred: Path, truth: Path, as_json: AsJson = False, device: Device = "auto") -> None:
@@ -61,3 +64,50 @@ def train(
         workflow.train(sources, recipe, out, minutes=minutes, resume=resume, device=device, seed=seed)
     )
     answer({"model": folder}, [f"The model is in {folder}"], as_json)
+
+
+def benchmark(
+    what: Annotated[What, typer.Argument(metavar="speed|quality")],
+    data: Annotated[Path | None, typer.Option("--data", help="A data set, or a folder of them.")] = None,
+    minutes: _Minutes = 30.0,
+    split: Annotated[Split, typer.Option("--split", help="Which images.")] = Split.test,
+    resume: _Resume = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/ and its name.")] = None,
+    model: Annotated[str, typer.Option("--model", help="One of 'medseg models'.")] = "",
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    as_json: AsJson = False,
+    device: Device = "auto",
+) -> None:
+    """Measure how fast and how good the methods are, beside the classical floors."""
+    check_device(device)
+    folder = out or Path("runs") / what.value
+    if what is What.speed:
+        from napari_medseg.benchmarks import speed
+
+        table = run(speed.run(minutes=minutes, device=device, out=folder, model=model, seed=seed))
+    else:
+        from napari_medseg.benchmarks import quality
+
+        table = run(
+            quality.run(
+                _data(data),
+                minutes=minutes,
+                split=split.value,
+                device=device,
+                out=folder,
+                resume=resume,
+                model=model,
+                seed=seed,
+            )  # fmt: skip
+        )
+    answer(table.record(), table.lines(), as_json)
+
+
+def _data(folder: Path | None) -> Path:
+    """The data sets to measure on: those named, else those of MEDSEG_DATA."""
+    found = folder or Path(os.environ.get("MEDSEG_DATA") or "")
+    if found == Path():
+        raise TaskError("Which data? Name a data set, or a folder of them, with --data.")
+    if not found.is_dir():
+        raise ReadError(f"There is no folder '{found}'.")
+    return found
