@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from napari_medseg.core.volume import Volume
 
 if TYPE_CHECKING:
     from napari.types import LayerData
+
+    from napari_medseg.imaging.dicom import Series
 
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".dcm")
 _LOOK_AT = 100  # files of a folder before it is taken to hold no DICOM
@@ -91,13 +93,9 @@ def sample_ct() -> list[LayerData]:
 
 def sample_retina() -> list[LayerData]:
     """Show the colour photograph of a retina that comes with scikit-image."""
-    from skimage.data import retina
+    from napari_medseg.workflow.samples import fundus
 
-    from napari_medseg.core.geometry import Geometry
-
-    picture = retina()[None]  # (Y, X, 3) -> (1, Y, X, 3)
-    geometry = Geometry.of_pixels(picture.shape[:3])
-    return volume_layers(Volume(picture, geometry, "retina", "colour fundus photography", "retina"))
+    return volume_layers(fundus().volume)
 
 
 def _ours(path: Path) -> bool:
@@ -121,26 +119,21 @@ def _open(path: Path) -> Volume | None:
     series = workflow.list_series(path) if path.is_dir() else ()
     if len(series) < 2:
         return workflow.open_volume(path)
-    chosen = _choose(path.name, series)
+    chosen = _choose(series)
     return None if chosen is None else workflow.open_volume(path, chosen)
 
 
-def _choose(folder: str, series: tuple[Any, ...]) -> Any:
+def _choose(series: Sequence[Series]) -> Series | None:
     """Ask the person which of several series to open."""
-    from qtpy.QtWidgets import QApplication, QInputDialog
+    from qtpy.QtWidgets import QApplication
 
-    lines = [" · ".join(word for word in _words(one) if word) for one in series]
-    question = f"'{folder}' holds {len(series)} series. Which one?"
-    parent = QApplication.activeWindow()
-    line, accepted = QInputDialog.getItem(parent, "Open a series", question, lines, 0, False)
-    return series[lines.index(line)] if accepted else None
+    from napari_medseg.gui.series_dialog import SeriesDialog
 
-
-def _words(series: Any) -> tuple[str, ...]:
-    """A series in words, for choosing it."""
-    rows, columns = series.size
-    size = f"{series.n_slices} slices of {rows} x {columns}"
-    return series.description or "unnamed", series.modality, series.stack, size, series.date
+    chosen: list[Series] = []
+    dialog = SeriesDialog(series, QApplication.activeWindow())
+    dialog.accepted.connect(lambda: chosen.append(dialog.chosen))
+    dialog.exec()
+    return chosen[0] if chosen else None
 
 
 def _shown_volume() -> Volume | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_medseg.core.geometry import PLANES, Geometry, Plane
+from napari_medseg.gui import windowing
 from napari_medseg.gui.layers import Display, volume_of
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def note(geometry: Geometry) -> str:
 
 
 def attach(viewer: Viewer) -> None:
-    """Put letters, notes and a scale bar on a viewer's canvas and planes on its keys; again is harmless."""
+    """Put letters, notes, windows and a scale bar on a canvas, and planes on keys; again is harmless."""
     from napari.components.overlays import TextOverlay
 
     overlays = viewer.canvas.overlays
@@ -113,6 +114,7 @@ def attach(viewer: Viewer) -> None:
             event.connect(lambda _event: label(viewer))
         for key in PLANE_KEYS:
             viewer.bind_key(key, _switch(PLANE_KEYS[key]), overwrite=True)
+    windowing.attach(viewer)
     label(viewer)
 
 

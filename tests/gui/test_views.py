@@ -158,6 +158,7 @@ def test_a_zoomed_reader_stays_zoomed_on_the_point(make_napari_viewer_proxy):
 
 def test_no_key_of_napari_is_taken():
     taken = {str(key) for keys in default_shortcuts.values() for key in keys}
+    assert {"B", "P", "1", "Space"} < taken
     assert not taken & {*views.PLANE_KEYS, "W", "Shift+W"}
 
 
