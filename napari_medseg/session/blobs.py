@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Row
@@ -34,6 +33,8 @@ def encode(array: NDArray[Any], geometry: Geometry) -> bytes:
     NIfTI-1 keeps its affine in single precision, as every viewer reads it; the session's database
     keeps it exactly.
     """
+    import nibabel
+
     data = _storable(array)
     data = data.T if data.ndim == 3 else data.transpose(2, 1, 0, 3)[:, :, :, None, :]  # channels are axis 5
     affine = _LPS_RAS @ geometry.affine @ _ZYX_XYZ
@@ -46,6 +47,8 @@ def encode(array: NDArray[Any], geometry: Geometry) -> bytes:
 
 def decode(data: bytes) -> NDArray[Any]:
     """Read what `encode` wrote: a writeable array (Z, Y, X) or (Z, Y, X, C)."""
+    import nibabel
+
     raw = zlib.decompress(data, wbits=31)
     wide = raw[:4] == (540).to_bytes(4, "little")
     image = (nibabel.Nifti2Image if wide else nibabel.Nifti1Image).from_bytes(raw)
