@@ -84,7 +84,7 @@ def benchmark(
     if what is What.speed:
         from napari_medseg.benchmarks import speed
 
-        table = run(speed.run(minutes=minutes, device=device, out=folder, model=model, seed=seed))
+        table = run(speed.run(minutes=minutes, device=device, out=folder, model=model))
     else:
         from napari_medseg.benchmarks import quality
 
