@@ -59,7 +59,8 @@ class PromptBatch:
     labels : (P, N)
         1 inside, 0 outside, 2 and 3 the box's first and last corner, -1 padding.
     maps : (P, 4, Y/4, X/4)
-        Dense prompts: previous mask (-1 to 1, 0 unknown), inside marks, outside marks, box (0 or 1).
+        Dense prompts: previous mask (-1 to 1, 0 unknown), inside marks, outside marks, and the box as its
+        inscribed ellipse (1 in the middle, 0.5 on the ellipse, towards 0 outside).
     """
 
     points: Tensor
@@ -95,6 +96,21 @@ class ConvStem(nn.Module):
         return tokens, (quarter, eighth)
 
 
+class Refinement(nn.Module):
+    """A residual block that begins as the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(P, C, Y, X) to the same."""
+        return x + self.last(F.gelu(self.first(self.norm(x))))
+
+
 class FineMaskDecoder(MaskDecoder):
     """SAM's mask decoder with the stem's fine features and the dense prompt maps on the way up.
 
@@ -116,6 +132,7 @@ class FineMaskDecoder(MaskDecoder):
         self.mix_quarter = nn.Sequential(
             LayerNorm2d(d // 4), nn.GELU(), nn.Conv2d(d // 4, d // 4, 3, padding=1)
         )
+        self.refine = nn.ModuleList(Refinement(d // 4) for _ in range(2))
         self.out_norm = LayerNorm2d(d // 4)
         del self.output_upscaling
         self.output_hypernetworks_mlps = nn.ModuleList(
@@ -156,7 +173,10 @@ class FineMaskDecoder(MaskDecoder):
         x = self.up_eighth(keys) + self.from_eighth(torch.cat([eighth, half_maps], 1))
         x = x + self.mix_eighth(x)
         x = self.up_quarter(x) + self.from_quarter(torch.cat([quarter, maps], 1))
-        x = self.out_norm(x + self.mix_quarter(x))
+        x = x + self.mix_quarter(x)
+        for block in self.refine:
+            x = block(x)
+        x = self.out_norm(x)
         weights = torch.stack(
             [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
         )
@@ -304,9 +324,11 @@ def prompt_maps(points: Tensor, labels: Tensor, previous: Tensor) -> Tensor:
     outside = (marks * (labels == 0)[..., None, None]).amax(1)
     first = (cells * (labels == 2)[..., None]).sum(1)
     last = (cells * (labels == 3)[..., None]).sum(1)
-    cover_x = (torch.minimum(x + 0.5, last[:, :1]) - torch.maximum(x - 0.5, first[:, :1])).clamp(0, 1)
-    cover_y = (torch.minimum(y + 0.5, last[:, 1:]) - torch.maximum(y - 0.5, first[:, 1:])).clamp(0, 1)
-    box = cover_y[:, :, None] * cover_x[:, None, :]
+    middle, half = (first + last) / 2, ((last - first) / 2).clamp(min=0.5)
+    across = ((x - middle[:, :1]) / half[:, :1]) ** 2
+    along = ((y - middle[:, 1:]) / half[:, 1:]) ** 2
+    within = 1.0 / (1.0 + (along[:, :, None] + across[:, None, :]) ** 2)
+    box = within * (labels == 3).any(1)[:, None, None]
     return torch.stack([previous, inside, outside, box], 1)
 
 

@@ -42,7 +42,14 @@ class Echo(torch.nn.Module):
         return Encoded(images[:, :1, ::16, ::16], (), (images[:, :1, ::4, ::4],))
 
     def decode(self, encoded: Encoded, prompts: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        previous, inside, _, box = prompts.maps[0]
+        previous, inside, _, _ = prompts.maps[0]
+        first, last = (prompts.points[0][prompts.labels[0] == kind] / 4 for kind in (2, 3))
+        cells = torch.arange(previous.shape[0]) + 0.5
+        box = torch.zeros_like(previous)
+        if len(last):
+            low, high = (cells - 0.5)[:, None], (cells + 0.5)[:, None]
+            cover = (torch.minimum(high, last) - torch.maximum(low, first)).clamp(0, 1)
+            box = cover[:, 1, None] * cover[None, :, 0]
         drawn = torch.maximum(
             torch.maximum(box * 2 - 1, inside * 2 - 1), torch.where(previous == 0, -1, previous)
         )
