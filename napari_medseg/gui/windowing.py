@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_medseg.core.volume import Window
 from napari_medseg.gui.layers import KEY, OPENING, ROLE
-from napari_medseg.imaging.window import presets
+from napari_medseg.imaging.window import CT, presets
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -31,9 +31,13 @@ def image_of(viewer: Viewer) -> Image | None:
 
 
 def choices(layer: Image) -> tuple[Window, ...]:
-    """Windows to go through: the file's own and those of its modality, else the one it opened with."""
-    distinct = {preset.limits: preset for preset in presets(layer.metadata[KEY])}
-    return tuple(distinct.values()) or (layer.metadata[OPENING],)
+    """Windows to go through: the file's own and those of its modality, else the one it opened with.
+
+    Where the modality is unknown, as in every NIfTI file, those for CT are offered too.
+    """
+    volume = layer.metadata[KEY]
+    offered = presets(volume) or (layer.metadata[OPENING], *(() if volume.modality else CT))
+    return tuple({preset.limits: preset for preset in offered}.values())
 
 
 def window(layer: Image) -> Window:

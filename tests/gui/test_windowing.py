@@ -1,5 +1,7 @@
 """Windows on key and mouse, with real mouse events on the canvas of a real viewer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -139,6 +141,15 @@ def test_an_mr_goes_back_to_how_it_opened():
     assert viewer.canvas.overlays["medseg_window"].text == "W 10  C 300"
     windowing.next_preset(viewer)
     assert tuple(layer.contrast_limits) == opening
+
+
+def test_where_the_modality_is_unknown_ct_is_offered_too():
+    volume, _ = mr_phantom()
+    viewer = ViewerModel()
+    layer = add_volume(viewer, replace(volume, modality=""))
+    names = [windowing.next_preset(viewer).name for _ in range(6)]
+    assert names == ["soft tissue", "lung", "bone", "brain", "liver", windowing.window(layer).name]
+    assert names[-1] == "auto"
 
 
 def test_nothing_happens_without_a_grey_image():
