@@ -54,10 +54,11 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._guard = Lock()
-        self._log = folder / f"{uuid4().hex}.log"
-        self._end = 0  # bytes of whole entries in it
+        self._end = 0  # bytes of whole entries in our own file
         with plain_errors(folder):
             make_folder(folder)
+            begun = max((int(log.name[:6]) for log in _logs(folder)), default=0)
+            self._log = folder / f"{begun + 1:06d}-{uuid4().hex}.log"
             self._locks = _take_over(folder)  # what others left, then our own
             self._n = sum(len(_frames(log)) for log in self._locks)
 
@@ -138,12 +139,8 @@ def has_left_behind(folder: Path) -> bool:
 
 
 def _logs(folder: Path) -> list[Path]:
-    """Journal files in a folder, the one written longest ago first."""
-    times = {}
-    for log in folder.glob("*.log"):
-        with suppress(FileNotFoundError):  # its process has just let go of it
-            times[log] = log.stat().st_mtime_ns
-    return sorted(times, key=lambda log: (times[log], log.name))
+    """Journal files in a folder in the order they were begun: their names start with a number."""
+    return sorted(folder.glob(f"{'[0-9]' * 6}-*.log"))
 
 
 def _lock_of(log: Path) -> Path:
