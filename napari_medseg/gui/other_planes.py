@@ -219,7 +219,8 @@ def picture(
     dim = display.dim_of(plane)
     ours = [layer for layer in viewer.layers if layer.metadata.get(ROLE) in ("image", "mask", "proposal")]
     image = next(layer for layer in ours if layer.metadata[ROLE] == "image")
-    values = np.take(image.data, round(at[dim]), axis=dim)
+    here = (*(slice(None),) * dim, round(at[dim]))  # np.take would copy the whole of a turned array
+    values = image.data[here]
     if image.rgb:
         rgb = np.ascontiguousarray(values[..., :3], np.uint8)
     else:
@@ -228,11 +229,11 @@ def picture(
         rgb = np.repeat(grey[..., None], 3, axis=-1)
     for layer in ours:
         if layer.metadata[ROLE] != "image" and layer.visible:
-            labels = np.take(layer.data, round(at[dim]), axis=dim)
+            labels = layer.data[here]
             shown = outline(labels) if layer.metadata[ROLE] == "mask" else labels
-            rgba = layer.colormap.map(shown)
-            share = (rgba[..., 3:] * layer.opacity).astype(np.float32)
-            rgb = (rgb * (1 - share) + rgba[..., :3] * 255 * share).astype(np.uint8)
+            rgba = layer.colormap.map(np.arange(256, dtype=np.uint8))[shown[shown > 0]]
+            share = rgba[:, 3:] * layer.opacity
+            rgb[shown > 0] = rgb[shown > 0] * (1 - share) + rgba[:, :3] * 255 * share
     return rgb
 
 
