@@ -60,7 +60,7 @@ def main(folder: Path) -> None:
     site = Path(subprocess.check_output([python, "-c", where], text=True).strip())
     found = closure(WANTED)
     link(found, site)
-    proof = f"import importlib.util as u; there = [n for n in {BANNED} if u.find_spec(n)]; assert not there, there"
+    proof = f"import importlib.util as u; found = [n for n in {BANNED} if u.find_spec(n)]; assert not found"
     subprocess.run([python, "-c", proof], check=True)
     print(f"{folder}: {len(found)} packages, none of {', '.join(BANNED)}")
 

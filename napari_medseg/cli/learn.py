@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -84,22 +84,19 @@ def benchmark(
     if what is What.speed:
         from napari_medseg.benchmarks import speed
 
-        table = run(speed.run(minutes=minutes, device=device, out=folder, model=model))
-    else:
-        from napari_medseg.benchmarks import quality
+        timings = run(speed.run(minutes=minutes, device=device, out=folder, model=model))
+        answer(timings.record(), timings.lines(), as_json)
+        return
+    from napari_medseg.benchmarks import quality
 
-        table = run(
-            quality.run(
-                _data(data),
-                minutes=minutes,
-                split=split.value,
-                device=device,
-                out=folder,
-                resume=resume,
-                model=model,
-                seed=seed,
-            )  # fmt: skip
-        )
+    words: dict[str, Any] = {
+        "minutes": minutes,
+        "split": split.value,
+        "device": device,
+        "model": model,
+        "seed": seed,
+    }
+    table = run(quality.run(_data(data), out=folder, resume=resume, **words))
     answer(table.record(), table.lines(), as_json)
 
 
