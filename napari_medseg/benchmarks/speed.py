@@ -71,12 +71,9 @@ class Timings:
 
     def record(self) -> dict[str, Any]:
         """Everything as plain values for JSON."""
-        medians = {case: {q: self.median(case, q) for q in QUANTITIES} for case in self.runs}
-        return {
-            "about": dict(self.about),
-            "medians": medians,
-            "runs": {case: [dict(values) for values in runs] for case, runs in self.runs.items()},
-        }
+        medians = {case: _plain({q: self.median(case, q) for q in QUANTITIES}) for case in self.runs}
+        runs = {case: [_plain(values) for values in runs] for case, runs in self.runs.items()}
+        return {"about": dict(self.about), "medians": medians, "runs": runs}
 
     def save(self, out: Path) -> None:
         """Write `speed.md` and `speed.json`."""
@@ -206,6 +203,11 @@ def _in_fresh_process(path: Path, device: str, model: str) -> tuple[dict[str, fl
         raise MedsegError(f"A run of the speed benchmark failed: {words[-1]}")
     values, about = json.loads(done.stdout.splitlines()[-1])
     return values, about
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    """Numbers for JSON, which knows no NaN."""
+    return {name: value if value == value else None for name, value in values.items()}
 
 
 def _seconds(call: Callable[..., Any], *arguments: Any) -> float:

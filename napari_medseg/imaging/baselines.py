@@ -15,7 +15,7 @@ from napari_medseg.imaging.graph_cut import graph_cut
 from napari_medseg.imaging.seeds import Scene, ellipse, part_of, resized, scene_of
 
 
-def inscribedellipse(shape: tuple[int, int], box: Box) -> Region:
+def inscribed_ellipse(shape: tuple[int, int], box: Box) -> Region:
     """Fill the ellipse that touches the four sides of a box: what a box alone says, (rows, columns)."""
     return ellipse(shape, np.array(box.start), np.array(box.stop), 1.0)
 
@@ -49,7 +49,7 @@ def outline(floor: str, pixels: NDArray[Any], prompts: Sequence[Prompt], axis: i
         raise TaskError("A classical outline needs a box or a positive click on the slice.")
     shape = (int(pixels.shape[0]), int(pixels.shape[1]))
     if floor == "ellipse" and boxes:
-        return inscribedellipse(shape, boxes[-1])
+        return inscribed_ellipse(shape, boxes[-1])
     if floor not in FLOORS:
         raise TaskError(f"There is no classical method '{floor}'; there are: {', '.join(FLOORS)}.")
     rows, columns = part_of(shape, boxes[-1] if boxes else None)
@@ -66,13 +66,13 @@ def random_walker(scene: Scene) -> Region:
 
     Source
     ------
-    Grady, IEEE TPAMI 2006; scikit-image's implementation, with beta
-    5000, which did best on the validation images, where its own 130 lets walkers cross most edges.
+    Grady, IEEE TPAMI 2006; scikit-image's implementation. Its beta of 130 lets walkers cross most edges
+    of medical images; 5000 did best on validation images.
     """
     from skimage.segmentation import random_walker as walk
 
     seeds = np.where(scene.inside, 1, np.where(scene.outside, 2, 0))
-    if np.all(seeds > 0) or not np.any(seeds == 2):
+    if np.all(seeds > 0) or not np.any(seeds == 2) or np.ptp(scene.pixels) == 0:
         return scene.inside
     return np.asarray(walk(scene.pixels, seeds, beta=5000, mode="bf", channel_axis=-1) == 1)
 
