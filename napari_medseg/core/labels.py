@@ -28,7 +28,7 @@ def numbers_in(labels: NDArray[Any]) -> list[int]:
             counts += np.bincount(part.ravel(), minlength=len(counts))
         return [int(number) for number in np.flatnonzero(counts) if number > 0]
     found = np.unique(labels)
-    if not np.array_equal(found, np.rint(found)):
+    if not np.all(np.isfinite(found)) or np.any(found != np.rint(found)):
         raise TaskError("The mask holds values that are not whole numbers, so it is not a label map.")
     return [int(number) for number in found if number > 0]
 

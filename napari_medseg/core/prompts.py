@@ -113,7 +113,9 @@ def check_prompt(prompt: Prompt, geometry: Geometry) -> None:
         prompt.start[0] < prompt.stop[0] and prompt.start[1] < prompt.stop[1]
     ):
         raise GeometryError("The box is empty; draw it from corner to corner.")
-    if np.any(path.max(axis=0) < 0) or np.any(path.min(axis=0) >= (rows, columns)):
+    first, last = path.min(axis=0), path.max(axis=0)
+    before = last <= 0 if isinstance(prompt, Box) else last < 0  # the last edge of a box is not in it
+    if np.any(before) or np.any(first >= (rows, columns)):
         raise GeometryError(
             f"The {word} lies outside the image: the {prompt.plane} slices have {rows} x {columns} pixels."
         )
@@ -123,8 +125,8 @@ def _path(prompt: Prompt, axis: int) -> NDArray[np.float64]:
     """Points (N, 2) of a prompt as (row, column), counted from pixel edges."""
     if isinstance(prompt, Point):
         return np.array([in_plane(prompt.at, axis)], np.float64) + 0.5
-    if isinstance(prompt, Box):  # half-open: its last edge belongs to the next pixel
-        return np.array([prompt.start, np.nextafter(prompt.stop, -np.inf)], np.float64)
+    if isinstance(prompt, Box):
+        return np.array([prompt.start, prompt.stop], np.float64)
     if isinstance(prompt, MaskPrompt):
         return np.zeros((1, 2))
     return np.asarray(prompt.path, np.float64) + 0.5
