@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,6 +69,9 @@ class Asker:
 
     def __init__(self) -> None:
         self._ready: dict[Any, Method] = {}
+        # Mesa's OpenGL and triton each bring an LLVM of their own, and the second one loaded ends the
+        # process without a word. Nothing here compiles kernels, so torch is told that triton is absent.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
     def job(self, question: Question, session: Session | None) -> Job[Answer]:
         """Make the method ready if it is not, ask it, and hold the answer to what a person decided."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal
@@ -17,7 +17,7 @@ from napari_medseg.gui.acts import Act, Change, History
 from napari_medseg.gui.effort import Effort
 from napari_medseg.gui.jobs import Steps
 from napari_medseg.gui.memory import Memory
-from napari_medseg.gui.work import Spot, Work
+from napari_medseg.gui.work import Work, n_corrected, touched
 
 Steps_ = Generator[edits.Step, None, None]
 
@@ -100,24 +100,24 @@ class Bench(QObject):
         onto : Act or None
             The act it came of, which then takes both back.
         """
-        self.in_hand()
-        self.steps.start(self._pieces(label, begin, onto, after))
-
-    def _pieces(
-        self, label: str, begin: Callable[[Work], Steps_], onto: Act | None, then: Callable[[], None]
-    ) -> Generator[None, None, None]:
-        assert self.work is not None
-        after = before = self.work
+        before = self.in_hand()
+        last: list[Work] = [before]
         changes: list[Change] = []
-        for step in begin(before):
-            after = step[0]
-            changes += step[1]
-            yield
-        act = Act(label, before, after, tuple(changes))
-        if onto is None or not self.history.extend(onto, act):
-            self.history.push(act)
-        self._become(after)
-        then()
+
+        def pieces() -> Generator[None, None, None]:
+            for work, more in begin(before):
+                last[0] = work
+                changes.extend(more)
+                yield
+
+        def done() -> None:
+            act = Act(label, before, last[0], tuple(changes))
+            if onto is None or not self.history.extend(onto, act):
+                self.history.push(act)
+            self._become(last[0])
+            after()
+
+        self.steps.start(pieces(), done)
 
     def undo(self) -> None:
         """Take the last act back, of whatever kind."""
@@ -144,7 +144,7 @@ class Bench(QObject):
         )
         if accepted or (structures and any(work.voxels.values())):
             self.memory.save(work)
-        self.memory.note(work, _touched(before, work), afresh=structures)
+        self.memory.note(work, touched(before, work), afresh=structures)
         self.changed.emit()
 
     def stroke(self, plane: Plane, index: int, region: Region) -> None:
@@ -158,7 +158,7 @@ class Bench(QObject):
         """Accept the slice on screen."""
         work = self.in_hand()
         plane, index = self.plane, self.index
-        changed = _n_corrected(work, plane, (index,))
+        changed = n_corrected(work, plane, (index,))
         seconds, clicks = self._effort.take()
         self.do("accept", edits.accept(work, plane, index, seconds=seconds))
         self.memory.log(seconds, clicks, changed)
@@ -170,7 +170,7 @@ class Bench(QObject):
         if not waiting:
             raise TaskError("Nothing is proposed on this plane; get a mask first.")
         seconds, clicks = self._effort.take()
-        changed = _n_corrected(work, plane, waiting)
+        changed = n_corrected(work, plane, waiting)
 
         def pieces(work: Work) -> Steps_:
             for index in waiting:
@@ -180,7 +180,9 @@ class Bench(QObject):
                 yield step
 
         n_seen = sum((plane, index) in self.seen for index in waiting)
-        said = f"{len(waiting)} slices accepted; you looked at {n_seen} of them, the others stay marked as unseen."
+        said = (
+            f"{len(waiting)} slices accepted; the {len(waiting) - n_seen} you did not look at are marked so."
+        )
         self.do_in_pieces(
             "accept", pieces, after=lambda: self.said.emit(said) if n_seen < len(waiting) else None
         )
@@ -241,20 +243,3 @@ class Bench(QObject):
                 work = edits.add_structure(work, structure.name)
         self.do("task", replace(edits.drop_untitled(work, task.structure_names), task=task))
         self.memory.set_task(replace(task, structures=self.in_hand().mask.structures))
-
-
-def _touched(before: Work, after: Work) -> set[Spot]:
-    """Slices whose unaccepted state differs."""
-    spots = {*before.pending, *after.pending}
-    return {
-        spot
-        for spot in spots
-        if before.pending.get(spot) is not after.pending.get(spot)
-        or before.corrections.get(spot) is not after.corrections.get(spot)
-    }
-
-
-def _n_corrected(work: Work, plane: Plane, indices: Iterable[int]) -> int:
-    """Voxels a person changed by hand on some slices."""
-    wanted = set(indices)
-    return sum(c.changed_pixels for (_, p, i), c in work.corrections.items() if p == plane and i in wanted)

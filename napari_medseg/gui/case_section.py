@@ -59,7 +59,7 @@ class CaseSection(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.open_button = QToolButton(self)
-        self.open_button.setText("&Open")
+        self.open_button.setText("&Open \u25be")
         self.open_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.open_button.setToolTip(
             "Open an image, a DICOM folder or a session (or drop an image on the window)"
@@ -76,7 +76,8 @@ class CaseSection(QWidget):
             "Write the accepted mask as NIfTI, NRRD, MHA, PNG or TIFF, placed as the image"
         )
         self.export_button.clicked.connect(self._choose_target)
-        self.place = mark(Elided(self, Qt.TextElideMode.ElideMiddle), quiet=True)
+        self.about = mark(Elided(self), quiet=True)
+        self.session = mark(Elided(self, Qt.TextElideMode.ElideMiddle), quiet=True)
         self._lay_out()
         self.show_case("", "", "")
 
@@ -89,13 +90,14 @@ class CaseSection(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(line)
-        column.addWidget(self.place)
+        column.addWidget(self.about)
+        column.addWidget(self.session)
 
     def show_case(self, name: str, about: str, session: str) -> None:
         """Show a case; all empty when there is none."""
         self.name.say(name or "No image yet")
-        where = f"Session {session}" if session else "Open an image, or drop one on the window"
-        self.place.say(" · ".join(part for part in (about, where) if part))
+        self.about.say(about or "Open a file or a DICOM folder, or drop one on the window")
+        self.session.say(f"Session {session}" if session else "")
         self.export_button.setEnabled(bool(name))
 
     def _choose_file(self) -> None:

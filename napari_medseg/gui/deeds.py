@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
-from qtpy.QtWidgets import QWidget
 
 from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
@@ -16,7 +16,8 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.volume import Volume
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
-from napari_medseg.gui.form import settings_form
+from napari_medseg.gui.form import SettingsForm
+from napari_medseg.gui.hand import Hand
 from napari_medseg.gui.memory import Memory, Opened, Unfinished
 from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
@@ -35,20 +36,20 @@ class Deeds(QObject):
 
     Parameters
     ----------
-    sections, bench, enquiry, screen, memory, opening, presenter
+    presenter, hand, memory, opening
         The parts of the panel, which know nothing of each other.
     """
 
-    def __init__(self, presenter: Presenter, memory: Memory, opening: Opening, window: QWidget) -> None:
+    def __init__(self, presenter: Presenter, hand: Hand, memory: Memory, opening: Opening) -> None:
         super().__init__()
         self.presenter = presenter
         self.sections: Sections = presenter.sections
         self.bench: Bench = presenter.bench
         self.enquiry: Enquiry = presenter.enquiry
         self.screen: Screen = presenter.screen
+        self.hand = hand
         self.memory = memory
         self.opening = opening
-        self._window = window
         self._models_listed = False
 
     def actions(self) -> dict[str, Callable[[], Any]]:
@@ -56,9 +57,9 @@ class Deeds(QObject):
         bench, enquiry = self.bench, self.enquiry
         tools = (*_PROMPTS, "brush", "eraser")
         return {
-            **{name: lambda name=name: self.toggle_tool(name) for name in tools},
+            **{name: partial(self.toggle_tool, name) for name in tools},
             "mask": enquiry.prompt_with_mask,
-            "sign": lambda: self.set_sign(not self.screen.positive),
+            "sign": lambda: self.set_sign(not self.hand.positive),
             "run": self.run,
             "accept": bench.accept,
             "accept all": bench.accept_all,
@@ -110,7 +111,7 @@ class Deeds(QObject):
 
     def set_sign(self, positive: bool) -> None:
         """Say whether prompts mean inside or outside."""
-        self.screen.positive = positive
+        self.hand.positive = positive
         self.sections.tools.show_sign(positive)
 
     def stroke(self, region: Any) -> None:
@@ -186,9 +187,8 @@ class Deeds(QObject):
         """Show the models and settings of another method."""
         entry = self.sections.get_mask.entry
         if entry is not None:
-            form = settings_form(entry.settings, self.sections.get_mask.set_settings)
-            self.sections.drawers.fill("settings", form.native)
-            self._form = form
+            form = SettingsForm(entry.settings, self.sections.get_mask.set_settings)
+            self.sections.drawers.fill("settings", form)
         self.sections.get_mask.set_models(())
         if self._models_listed:
             self._list_models()

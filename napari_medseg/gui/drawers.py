@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QToolB
 
 from napari_medseg.gui.style import mark
 
-_TALL = 190  # pixels a drawer takes when open
+_TALL = 172  # pixels a drawer takes when open
 
 
 class Drawers(QWidget):
@@ -87,18 +87,21 @@ class Message(QWidget):
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.button = QPushButton(self)
         self.button.clicked.connect(self._go)
-        self.close_button = QPushButton("Dismiss", self)
+        self.close_button = QToolButton(self)
+        self.close_button.setText("\u00d7")
+        self.close_button.setToolTip("Dismiss")
+        self.close_button.setAccessibleName("Dismiss the message")
+        self.close_button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.close_button.clicked.connect(self.clear)
         self._way_out: Callable[[], None] | None = None
-        buttons = QHBoxLayout()
-        buttons.addStretch(1)
-        buttons.addWidget(self.button)
-        buttons.addWidget(self.close_button)
+        line = QHBoxLayout()
+        line.addWidget(self.text, 1)
+        line.addWidget(self.close_button, 0, Qt.AlignmentFlag.AlignTop)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        column.addWidget(self.text)
-        column.addLayout(buttons)
+        column.addLayout(line)
+        column.addWidget(self.button)
         self.clear()
 
     def say(

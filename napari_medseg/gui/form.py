@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
 from napari_medseg.core.settings import Field, fields_of
-
-if TYPE_CHECKING:
-    from magicgui.widgets import Container
 
 _WIDEST = 1_000_000  # where a number has no limit of its own
 
 
-def settings_form(settings: type, changed: Callable[[Mapping[str, Any]], None]) -> Container[Any]:
-    """Make the form of a settings dataclass; `changed` gets all values after each change."""
-    from magicgui.widgets import Container
+class SettingsForm(QWidget):
+    """The settings of one method; `changed` gets all values after each change."""
 
-    form: Container[Any] = Container(widgets=[_widget(item) for item in fields_of(settings)], labels=True)
-    form.margins = (0, 0, 0, 0)
-    form.changed.connect(lambda: changed(values(form)))
-    return form
+    def __init__(
+        self, settings: type, changed: Callable[[Mapping[str, Any]], None], parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.widgets = {item.name: _widget(item) for item in fields_of(settings)}
+        form = QFormLayout(self)
+        form.setContentsMargins(2, 2, 2, 2)
+        form.setVerticalSpacing(3)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        for widget in self.widgets.values():
+            native: QWidget = widget.native
+            native.setParent(self)
+            native.setAccessibleName(widget.label)
+            native.setToolTip(widget.tooltip)
+            if widget.annotation is bool:
+                form.addRow(native)
+            else:
+                label = QLabel(widget.label, self)
+                label.setBuddy(native)
+                label.setToolTip(widget.tooltip)
+                form.addRow(label, native)
+            widget.changed.connect(lambda _value: changed(self.values))
 
-
-def values(form: Container[Any]) -> dict[str, Any]:
-    """What the form says, by setting."""
-    return {widget.name: widget.value for widget in form}
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the form says, by setting."""
+        return {name: widget.value for name, widget in self.widgets.items()}
 
 
 def _widget(item: Field) -> Any:
+    """The magicgui widget of one setting, with its limits."""
     from magicgui.widgets import create_widget
 
     options: dict[str, Any] = {}
@@ -44,8 +61,6 @@ def _widget(item: Field) -> Any:
         value=item.default, annotation=item.kind, name=item.name, label=item.title + unit, options=options
     )
     widget.tooltip = item.help
-    native: Any = widget.native
-    native.setAccessibleName(item.title)
     return widget
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_medseg.methods import Entry
 
 _WAYS = {"prompt": "Prompt", "automatic": "Automatic", "examples": "From examples"}
+_AROUND = 5  # slices to either side that a range begins with
 _SCOPES: tuple[Scope, ...] = ("slice", "range", "volume")
 
 
@@ -52,7 +53,7 @@ class GetMaskSection(QWidget):
         self._group = QButtonGroup(self)
         for button in self.scopes.values():
             self._group.addButton(button)
-        self.scopes["slice"].setChecked(True)
+        self._here = 0
         self.first, self.last = self._spin("First slice"), self._spin("Last slice")
         self.run_button = mark(QPushButton(f"Get mask  {KEYS['run']}", self), main=True)
         self.run_button.setToolTip(with_key("Ask the method for the slices chosen above", "run"))
@@ -63,6 +64,8 @@ class GetMaskSection(QWidget):
         self.cancel_button.setToolTip(with_key("Stop; nothing you did is lost", "cancel"))
         self.cancel_button.clicked.connect(self.cancel_requested)
         self._lay_out()
+        self.scopes["slice"].setChecked(True)
+        self._group.buttonToggled.connect(self._on_scope)
 
     def _combo(self, name: str) -> QComboBox:
         combo = QComboBox(self)
@@ -81,7 +84,6 @@ class GetMaskSection(QWidget):
             {"slice": "The slice on screen", "range": "From one slice to another"}.get(name, "All slices")
         )
         button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
-        button.toggled.connect(self._on_scope)
         return button
 
     def _spin(self, name: str) -> QSpinBox:
@@ -151,8 +153,7 @@ class GetMaskSection(QWidget):
         self.model.clear()
         for name in names:
             self.model.addItem(name, name)
-        self.model.setVisible(len(names) > 0)
-        self.model.setEnabled(len(names) > 1)
+        self.model.setVisible(len(names) > 1)
         self.model.blockSignals(False)
         self._on_choice()
 
@@ -189,9 +190,7 @@ class GetMaskSection(QWidget):
         """Fit ranges to an image; several slices only where there are some to join."""
         for spin in (self.first, self.last):
             spin.setRange(1, max(n, 1))
-        if self.last.value() == 1 and n > 1:
-            self.first.setValue(max(here - 4, 1))
-            self.last.setValue(min(here + 6, n))
+        self._here = here
         for name in ("range", "volume"):
             self.scopes[name].setEnabled(n > 1 and allows_3d)
             if not (n > 1 and allows_3d) and self.scopes[name].isChecked():
@@ -213,8 +212,12 @@ class GetMaskSection(QWidget):
             self.run_button.setFocus()
 
     def _on_scope(self) -> None:
-        if hasattr(self, "_extent"):
-            self._extent.setVisible(self.scopes["range"].isChecked())
+        """A range begins around the slice on screen."""
+        wanted = self.scopes["range"].isChecked()
+        if wanted and not self._extent.isVisible():
+            self.first.setValue(self._here + 1 - _AROUND)
+            self.last.setValue(self._here + 1 + _AROUND)
+        self._extent.setVisible(wanted)
 
     def _on_method(self) -> None:
         entry = self.entry

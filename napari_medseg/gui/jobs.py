@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -96,7 +97,7 @@ class Worker(QObject):
         while (ticket := self._queue.get()) is not None:
             if not ticket.cancelled:
                 self._work(ticket)
-            self._send(lambda ticket=ticket: self._end(ticket))
+            self._send(partial(self._end, ticket))
 
     def _work(self, ticket: Ticket) -> None:
         """Run one job to its end, its failure or its cancel."""
@@ -107,7 +108,7 @@ class Worker(QObject):
                 step = next(job)
                 if step.partial is not None or time.monotonic() - spoken > _SPACING:
                     spoken = time.monotonic()
-                    self._send(lambda step=step: None if ticket.cancelled else ticket.tell(step))
+                    self._send(partial(self._tell, ticket, step))
             job.close()
         except StopIteration as stop:
             value = stop.value
@@ -116,9 +117,13 @@ class Worker(QObject):
             said = sentence(error)
             self._send(lambda: None if ticket.cancelled else ticket.failed(said))
 
-    @Slot(object)  # type: ignore[untyped-decorator]
+    @Slot(object)
     def _call(self, call: Callable[[], None]) -> None:
         call()
+
+    def _tell(self, ticket: Ticket, step: Progress) -> None:
+        if not ticket.cancelled:
+            ticket.tell(step)
 
     def _end(self, ticket: Ticket) -> None:
         self._tickets.discard(ticket)
@@ -148,6 +153,7 @@ class Steps(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._steps: Iterator[None] | None = None
+        self._done: Callable[[], None] = lambda: None
         self._timer = QTimer(self)
         self._timer.setInterval(0)
         self._timer.timeout.connect(self._turn)
@@ -157,13 +163,12 @@ class Steps(QObject):
         """Whether pieces are left."""
         return self._steps is not None
 
-    def start(self, steps: Iterator[None]) -> None:
-        """Do the pieces one by one; those of an earlier call are done first."""
+    def start(self, steps: Iterator[None], done: Callable[[], None]) -> None:
+        """Do the pieces one by one, then `done`; those of an earlier call are done first."""
         self.finish()
-        self._steps = steps
+        self._steps, self._done = steps, done
+        self._timer.start()
         self._turn()
-        if self.busy:
-            self._timer.start()
 
     def finish(self) -> None:
         """Do all pieces that are left at once."""
@@ -171,8 +176,16 @@ class Steps(QObject):
             self._turn()
 
     def _turn(self) -> None:
-        end = time.perf_counter() + _BUDGET
-        while self._steps is not None and time.perf_counter() < end:
-            if next(self._steps, self) is self:
+        """Do pieces until the time is up."""
+        steps, end = self._steps, time.perf_counter() + _BUDGET
+        going = False
+        try:
+            while steps is not None and (going := next(steps, self) is not self):
+                if time.perf_counter() > end:
+                    break
+        finally:
+            if not going:
                 self._steps = None
                 self._timer.stop()
+        if steps is not None and not going:
+            self._done()

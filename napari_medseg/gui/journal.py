@@ -120,7 +120,11 @@ def _prompt_as_json(prompt: Prompt, key: str, arrays: Arrays) -> dict[str, Any]:
 
 def _prompt_of(value: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Prompt:
     """Read a prompt back."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in value.items() if name != "kind"}
+    values: dict[str, Any] = {
+        name: tuple(item) if isinstance(item, list) else item
+        for name, item in value.items()
+        if name != "kind"
+    }
     for name in ("path", "region"):
         if name in values:
             values[name] = np.asarray(arrays[values[name]])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QDialog, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_medseg import workflow
 from napari_medseg.core.geometry import Geometry, from_spacing
@@ -74,9 +74,7 @@ class Opening(QObject):
             self.open_series(path, series[0] if series else None)
             return
         dialog = SeriesDialog(series, self._window)
-        dialog.finished.connect(
-            lambda result: result == QDialog.DialogCode.Accepted and self.open_series(path, dialog.chosen)
-        )
+        dialog.accepted.connect(lambda: self.open_series(path, dialog.chosen))
         dialog.open()
 
     def _start(self, job: Callable[[], Job[Any]], done: Callable[[Any], None]) -> None:
@@ -115,8 +113,8 @@ def volume_of_layer(layer: Any) -> Volume:
         array = array[0]
     z, y, x = array.shape[:3]
     known = all(str(unit) in ("mm", "millimeter") for unit in layer.units)
-    scale = (1.0, 1.0, 1.0, *map(float, layer.scale))[-3:]
-    affine = from_spacing(scale if known else (1.0, 1.0, 1.0))
+    dz, dy, dx = (1.0, 1.0, 1.0, *map(float, layer.scale))[-3:] if known else (1.0, 1.0, 1.0)
+    affine = from_spacing((dz, dy, dx))
     geometry = Geometry((z, y, x), affine, spacing_known=known, oriented=False)
     return Volume(array, geometry, layer.name)
 

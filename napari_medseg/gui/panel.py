@@ -16,6 +16,7 @@ from napari_medseg.gui import keys
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.deeds import Deeds
 from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.hand import Hand
 from napari_medseg.gui.memory import Memory
 from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
@@ -45,11 +46,12 @@ class Panel(QWidget):
         self.memory = Memory()
         self.bench = Bench(self.memory)
         self.enquiry = Enquiry(self.bench)
-        self.screen = Screen(napari_viewer)
+        self.canvas = Screen(napari_viewer)
+        self.hand = Hand(self.canvas)
         self.opening = Opening(self.memory, self)
         self.sections = Sections(self)
-        self.presenter = Presenter(self.sections, self.bench, self.enquiry, self.screen)
-        self.deeds = Deeds(self.presenter, self.memory, self.opening, self)
+        self.presenter = Presenter(self.sections, self.bench, self.enquiry, self.canvas)
+        self.deeds = Deeds(self.presenter, self.hand, self.memory, self.opening)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.sections)
@@ -101,12 +103,12 @@ class Panel(QWidget):
         self.opening.opened.connect(self.deeds.begin)
         self.memory.failed.connect(self._alarm)
         self.memory.kept.connect(self.sections.learn.show_saved)
-        self.screen.prompted.connect(self._guard(self.enquiry.prompt))
-        self.screen.stroked.connect(self._guard(self.deeds.stroke))
-        self.screen.moved.connect(lambda: self.bench.look_at(*self.screen.place))
-        self.screen.tool_changed.connect(self.sections.tools.show_tool)
-        self.screen.size_changed.connect(self.sections.tools.show_size)
-        self.screen.image_added.connect(self.deeds.take_up)
+        self.hand.prompted.connect(self._guard(self.enquiry.prompt))
+        self.hand.stroked.connect(self._guard(self.deeds.stroke))
+        self.canvas.moved.connect(lambda: self.bench.look_at(*self.canvas.place))
+        self.canvas.tool_changed.connect(self.sections.tools.show_tool)
+        self.canvas.size_changed.connect(self.sections.tools.show_size)
+        self.canvas.image_added.connect(self.deeds.take_up)
         self.viewer.events.theme.connect(self._on_theme)
 
     def _connect_case(self) -> None:
@@ -128,7 +130,7 @@ class Panel(QWidget):
         s.tools.tool_requested.connect(guard(deeds.take_tool))
         s.tools.mask_requested.connect(guard(act["mask"]))
         s.tools.sign_requested.connect(deeds.set_sign)
-        s.tools.size_requested.connect(self.screen.set_brush_size)
+        s.tools.size_requested.connect(self.canvas.set_brush_size)
         s.get_mask.run_requested.connect(guard(deeds.run))
         s.get_mask.cancel_requested.connect(deeds.cancel)
         s.get_mask.choice_changed.connect(deeds.choose)
@@ -151,7 +153,7 @@ class Panel(QWidget):
 
     def _end_with_the_window(self) -> None:
         """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
-        parts = (self.screen, self.opening, self.enquiry, self.memory)
+        parts = (self.hand, self.canvas, self.opening, self.enquiry, self.memory)
         theme, on_theme = self.viewer.events.theme, self._on_theme
         ended: list[bool] = []
 

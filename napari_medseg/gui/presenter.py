@@ -50,7 +50,8 @@ class Presenter:
         if work is None:
             return
         plane, index = self.bench.plane, self.bench.index
-        answer, alternatives = self.enquiry.answer, ()
+        answer = self.enquiry.answer
+        alternatives: tuple[float, ...] = ()
         if answer is not None and answer.question.plane == plane and index in answer.question.slices:
             alternatives = tuple(a.quality for a in answer.result.alternatives)
         n = work.volume.n_slices(plane)
@@ -75,7 +76,8 @@ class Presenter:
             return
         volume = work.volume
         size = " x ".join(str(n) for n in volume.geometry.shape if n > 1)
-        about = " ".join(word for word in (volume.modality, volume.anatomy, size) if word)
+        group = f"patient {volume.group[:6]}" if volume.group else ""
+        about = " · ".join(word for word in (volume.modality, volume.anatomy, size, group) if word)
         self.sections.case.show_case(volume.name, about, _short(session))
         self.sections.task.show_task(work.task, work.mask.names)
 

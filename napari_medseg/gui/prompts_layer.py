@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medseg.core.prompts import Box, Lasso, Point, Prompt, Scribble, on_grid
-from napari_medseg.gui.layers import ROLE, Display
+from napari_medseg.gui.display import Display
+from napari_medseg.gui.layers import ROLE
 from napari_medseg.gui.work import Work
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 # Blue and vermilion, told apart by most colour-blind readers; the symbols say it too.
 INSIDE, OUTSIDE = "#56b4e9", "#d55e00"
 _SYMBOLS = {True: "cross", False: "hbar"}
-_ON_SCREEN = 14  # pixels of a point at any zoom
+_RIM = 0.08  # white border, as part of a point's size
+_ON_SCREEN = 15  # pixels of a point at any zoom
 
 
 class PromptLayers:
@@ -35,20 +37,24 @@ class PromptLayers:
             size=_ON_SCREEN,
             canvas_size_limits=(_ON_SCREEN, _ON_SCREEN),
             border_color="white",
-            border_width=0.08,
             **words,
         )
         self._shown: tuple[Any, ...] = ()
 
     def show(self, work: Work, plane: str) -> None:
-        """Show all prompts of a plane; those on other slices come with their slice."""
-        prompts = tuple(p for p in work.prompts if p.plane == plane)
+        """Show the current structure's prompts on a plane; napari shows each on its slice."""
+        prompts = tuple(p for p in work.prompts if (p.plane, p.structure) == (plane, work.current))
         if prompts == self._shown:
             return
         self._show_points([p for p in prompts if isinstance(p, Point)])
         drawn = [p for p in prompts if isinstance(p, Box | Scribble | Lasso)]
         self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
         self._shown = prompts
+
+    def raise_above(self, viewer: Viewer) -> None:
+        """Bring the prompts above all masks."""
+        for layer in (self.shapes, self.points):
+            viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
 
     def preview(self, path: NDArray[np.float64], kind: str, positive: bool) -> None:
         """Show what is being drawn; `path` is (N, 3) displayed indices."""
@@ -71,6 +77,7 @@ class PromptLayers:
             layer.face_color = [_colour(p.positive) for p in points]
             layer.symbol = [_SYMBOLS[p.positive] for p in points]
             layer.size = _ON_SCREEN
+            layer.border_width = _RIM
         layer.refresh()
 
     def _show_shapes(self, shapes: list[tuple[NDArray[np.float64], str, bool]]) -> None:

@@ -53,10 +53,9 @@ class ProposalSection(QWidget):
             "Next", "next", "Go to the next slice worth a look", self.next_requested
         )
         self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
-        self.undo_button.setText("Undo")
         mark(self.accept_button, main=True)
         self.all_button = QToolButton(self)
-        self.all_button.setText("All")
+        self.all_button.setText("All \u25be")
         self.all_button.setToolTip("Accept or discard everything proposed on this plane")
         self.all_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.all_button)
@@ -66,6 +65,8 @@ class ProposalSection(QWidget):
         )
         self.all_button.setMenu(menu)
         self.about = QLabel(self)
+        self.sure = QLabel(self)
+        self.sure.setToolTip("The overlap with the true outline that the model itself expects, 0 to 1")
         self.strip = Strip(self)
         self.strip.slice_requested.connect(self.slice_requested)
         self.legend = mark(QLabel(self), quiet=True)
@@ -97,6 +98,7 @@ class ProposalSection(QWidget):
         second.addWidget(self.next_button, 1)
         second.addWidget(self.undo_button, 1)
         third.addWidget(self.about, 1)
+        third.addWidget(self.sure)
         for button in self.others:
             third.addWidget(button)
         column = QVBoxLayout(self)
@@ -121,23 +123,31 @@ class ProposalSection(QWidget):
             with_key(f"Take back: {shown.undo}" if shown.undo else "Nothing to undo", "undo")
         )
         words = "" if state == "none" else f" · {state}"
-        sure = "" if shown.quality is None else f" · expected Dice {shown.quality:.2f}"
-        self.about.setText(
-            f"Slice {shown.here + 1} of {n}{words}{sure}" if n > 1 else f"{words}{sure}".strip(" ·")
-        )
+        self.about.setText(f"Slice {shown.here + 1} of {n}{words}" if n > 1 else words.strip(" ·"))
         self.strip.setVisible(n > 1)
         self.strip.show_states(shown.states, shown.here)
         self._show_legend(shown.states)
+        self._show_quality(shown)
+
+    def _show_quality(self, shown: Shown) -> None:
+        """Show what Dice the model expects, of each reading where there are several."""
+        qualities = shown.alternatives if len(shown.alternatives) > 1 else ()
+        alone = shown.quality is not None and not qualities
+        self.sure.setText(f"Dice about {shown.quality:.2f}" if alone else "")
         for number, button in enumerate(self.others):
-            button.setVisible(number < len(shown.alternatives) > 1)
-            if number < len(shown.alternatives):
-                button.setText(f"{shown.alternatives[number]:.2f}"[1:] or "1")
-                button.setAccessibleName(
-                    f"Reading {number + 1}, expected Dice {shown.alternatives[number]:.2f}"
-                )
+            button.setVisible(number < len(qualities))
+            if number < len(qualities):
+                button.setText(f"{qualities[number]:.2f}")
+                button.setAccessibleName(f"Reading {number + 1}, expected Dice {qualities[number]:.2f}")
                 button.setChecked(number == shown.alternative)
 
     def _show_legend(self, states: Sequence[SliceState]) -> None:
         counted = [(name, sum(state == name for state in states)) for name in STATES]
-        parts = [f'<span style="color:{STATES[name]}">&#9632;</span> {n} {name}' for name, n in counted]
-        self.legend.setText(" &nbsp;".join(parts))
+        parts = [_counted(name, n) for name, n in counted if n]
+        self.legend.setText(" &nbsp;".join(parts) or "Nothing outlined yet")
+        self.legend.setToolTip("Accepted; edited by hand; proposed; doubtful: the model itself is unsure")
+
+
+def _counted(state: str, n: int) -> str:
+    """A coloured square with a number and a word."""
+    return f'<span style="color:{STATES[state]}">&#9632;</span>&nbsp;{n}&nbsp;{state}'

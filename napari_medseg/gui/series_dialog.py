@@ -39,24 +39,24 @@ class SeriesDialog(QDialog):
             self.table.addTopLevelItem(QTreeWidgetItem(_words(one)))
         for column in range(len(_COLUMNS)):
             self.table.resizeColumnToContents(column)
-        self.table.setCurrentItem(self.table.topLevelItem(0))
+        self.table.setCurrentIndex(self.table.model().index(0, 0))
         self.table.itemActivated.connect(self.accept)
         buttons = QDialogButtonBox(self)
         buttons.addButton("Open", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        column = QVBoxLayout(self)
-        column.addWidget(QLabel(f"This folder holds {len(self._series)} series. Which one?", self))
-        column.addWidget(self.table)
-        column.addWidget(buttons)
+        lines = QVBoxLayout(self)
+        lines.addWidget(QLabel(f"This folder holds {len(self._series)} series. Which one?", self))
+        lines.addWidget(self.table)
+        lines.addWidget(buttons)
         self.resize(780, 320)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
 
     @property
     def chosen(self) -> Any:
         """The series chosen."""
-        return self._series[self.table.indexOfTopLevelItem(self.table.currentItem())]
+        return self._series[self.table.currentIndex().row()]
 
 
 def _words(one: Series) -> list[str]:

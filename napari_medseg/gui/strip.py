@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPolygonF
 from qtpy.QtWidgets import QToolTip, QWidget
 
 from napari_medseg.gui.style import STATES
@@ -92,7 +92,8 @@ class Strip(QWidget):
         painter.setPen(QColor(self._colours["text"]))
         painter.drawLine(int(x), 0, int(x), int(height))
         painter.setBrush(QColor(self._colours["text"]))
-        painter.drawPolygon([_point(x, height), _point(x - 4, height + 6), _point(x + 4, height + 6)])
+        corners = (x, height), (x - 4, height + 6), (x + 4, height + 6)
+        painter.drawPolygon(QPolygonF([QPointF(*corner) for corner in corners]))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802  Qt's name
         """Go to the slice under the mouse."""
@@ -130,9 +131,3 @@ class Strip(QWidget):
     def _go(self, position: int) -> None:
         if self._states and position != self._here:
             self.slice_requested.emit(position)
-
-
-def _point(x: float, y: float) -> object:
-    from qtpy.QtCore import QPointF
-
-    return QPointF(x, y)

@@ -48,7 +48,7 @@ class Tree(QTreeWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
         """Turn keys into wishes; the rest moves in the list."""
-        wish = self._KEYS.get(event.key())
+        wish = self._KEYS.get(Qt.Key(event.key()))
         if wish is not None and self.state() != QAbstractItemView.State.EditingState:
             self.key.emit(wish)
         else:
@@ -77,7 +77,7 @@ class StructuresSection(QWidget):
         self.rename_button.setToolTip("Rename the structure  [F2 in the list]")
         self.rename_button.clicked.connect(lambda: self._wish("rename"))
         self.more_button = QToolButton(self)
-        self.more_button.setText("More")
+        self.more_button.setText("More \u25be")
         self.more_button.setToolTip("Colour, lock, state, remove")
         self.more_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.more_button.setMenu(QMenu(self.more_button))
@@ -133,7 +133,7 @@ class StructuresSection(QWidget):
             self._fill()
         if current in names:
             self._filling = True
-            self.tree.setCurrentItem(self.tree.topLevelItem(names.index(current)))
+            self.tree.setCurrentIndex(self.tree.model().index(names.index(current), NAME))
             self._filling = False
 
     def edit_name(self) -> None:

@@ -18,7 +18,7 @@ _PATHS = {
     "scribble": '<path d="M3 16c3-9 5-9 6-4s3 6 5 0 3-7 7-4"/>',
     "lasso": '<path d="M12 4c5 0 9 2.500 9 6s-4 6-9 6-9-2.500-9-6 4-6 9-6zM8 15.500c0 3 1.500 5 5 5.500"/>',
     "mask": '<path d="M5 9c0-4 5-6 9-4s7 5 4 10-8 5-11 2-2-5-2-8z" fill="C" fill-opacity=".45"/>',
-    "brush": '<path d="M20 3L10 13M10 13c-3-1-5 1-5 4 0 2-1 3-2 3 5 2 10 0 9-5z" fill="C" fill-opacity=".45"/>',
+    "brush": '<path d="M20 3L10 13c-3-1-5 1-5 4 0 2-1 3-2 3 5 2 10 0 9-5z" fill="C" fill-opacity=".45"/>',
     "eraser": '<path d="M9 20L3 14 14 3l7 7-10 10zM7 10l7 7M9 20h12"/>',
     "inside": '<circle cx="12" cy="12" r="9"/><path d="M12 7v10M7 12h10"/>',
     "outside": '<circle cx="12" cy="12" r="9"/><path d="M7 12h10"/>',
@@ -63,7 +63,7 @@ def sheet(theme: str) -> str:
     QFrame[line="true"] {{ background-color: {c["foreground"]}; max-height: 1px; }}
     QPushButton, QToolButton {{ border: 1px solid transparent; border-radius: 3px; padding: 3px; }}
     QToolButton {{ background-color: {c["foreground"]}; }}
-    QToolButton[flat="true"] {{ background-color: transparent; }}
+    QToolButton::menu-indicator {{ image: none; width: 0px; }}
     QPushButton:hover, QToolButton:hover {{ background-color: {c["primary"]}; }}
     QPushButton {{ background-color: {c["foreground"]}; min-height: 18px; }}
     QToolButton:checked, QPushButton:checked {{
@@ -77,7 +77,9 @@ def sheet(theme: str) -> str:
     QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus,
     QTreeWidget:focus, QProgressBar:focus {{ border: 1px solid {c["text"]}; }}
     QComboBox, QLineEdit, QAbstractSpinBox {{ border: 1px solid transparent; }}
-    QTreeWidget {{ background-color: {mixed(c["foreground"], c["background"], 0.45)}; border: 1px solid transparent; }}
+    QTreeWidget {{
+        background-color: {mixed(c["foreground"], c["background"], 0.45)}; border: 1px solid transparent;
+    }}
     QTreeWidget::item {{ height: 24px; }}
     QTreeWidget::item:selected {{ background-color: {c["primary"]}; color: {c["text"]}; }}
     QProgressBar {{ min-height: 18px; max-height: 18px; border-radius: 3px; text-align: center; }}

@@ -31,16 +31,16 @@ class ToolsSection(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._colours = ("#ffffff", "#ffffff")
+        self.positive = True
         self.buttons = {name: self._button(name) for name in _HELP}
         self.sign = self._make("inside", "Inside", "sign", "Prompts mean: this belongs to the structure")
         self.sign.clicked.connect(lambda: self.sign_requested.emit(not self.positive))
-        self.positive = True
-        self.size = QSlider(Qt.Orientation.Horizontal, self)
-        self.size.setRange(1, 80)
-        self.size.setValue(10)
-        self.size.setAccessibleName("Brush size")
-        self.size.setToolTip("Brush size in pixels  [ [ and ] with the brush in hand ]")
-        self.size.valueChanged.connect(self._on_size)
+        self.brush_size = QSlider(Qt.Orientation.Horizontal, self)
+        self.brush_size.setRange(1, 80)
+        self.brush_size.setValue(10)
+        self.brush_size.setAccessibleName("Brush size")
+        self.brush_size.setToolTip("Brush size in pixels  [ [ and ] with the brush in hand ]")
+        self.brush_size.valueChanged.connect(self._on_size)
         self._size_text = mark(QLabel("10 px", self), quiet=True)
         self._lay_out()
 
@@ -74,7 +74,7 @@ class ToolsSection(QWidget):
             button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
         line = QHBoxLayout()
         line.addWidget(mark(QLabel("Brush size", self), quiet=True))
-        line.addWidget(self.size, 1)
+        line.addWidget(self.brush_size, 1)
         line.addWidget(self._size_text)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -106,7 +106,7 @@ class ToolsSection(QWidget):
 
     def show_size(self, size: int) -> None:
         """Show the brush's size."""
-        self.size.setValue(size)
+        self.brush_size.setValue(size)
 
     def _on_size(self, size: int) -> None:
         self._size_text.setText(f"{size} px")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -140,3 +140,20 @@ def start(volume: Volume, mask: Mask | None = None, task: Task | None = None) ->
     proposal = Mask.empty(volume.geometry, mask.structures)
     voxels = {name: int(np.count_nonzero(mask.of(name))) for name in mask.names}
     return Work(volume, task, mask, proposal, mask.names[0], voxels=voxels)
+
+
+def touched(before: Work, after: Work) -> set[Spot]:
+    """Slices whose unaccepted state differs."""
+    spots = {*before.pending, *after.pending}
+    return {
+        spot
+        for spot in spots
+        if before.pending.get(spot) is not after.pending.get(spot)
+        or before.corrections.get(spot) is not after.corrections.get(spot)
+    }
+
+
+def n_corrected(work: Work, plane: Plane, indices: Iterable[int]) -> int:
+    """Voxels a person changed by hand on some slices."""
+    wanted = set(indices)
+    return sum(c.changed_pixels for (_, p, i), c in work.corrections.items() if p == plane and i in wanted)
