@@ -20,8 +20,8 @@ from napari_medseg.gui import edits
 from napari_medseg.gui.work import Pending, Spot, Work
 
 if TYPE_CHECKING:
-    from napari_medseg.methods import Method
     from napari_medseg.session.store import Session
+    from napari_medseg.workflow import Method
 
 Scope = Literal["slice", "range", "volume"]
 

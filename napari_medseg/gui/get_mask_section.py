@@ -26,7 +26,7 @@ from napari_medseg.gui.keys import KEYS, with_key
 from napari_medseg.gui.style import mark
 
 if TYPE_CHECKING:
-    from napari_medseg.methods import Entry
+    from napari_medseg.workflow import Entry
 
 _WAYS = {"prompt": "Prompt", "automatic": "Automatic", "examples": "From examples"}
 _AROUND = 5  # slices to either side that a range begins with
