@@ -11,13 +11,25 @@ MOST_CLICKS = 10
 def lines_of(table: Table) -> list[str]:
     """All tables of a run, line by line, naming the run they come from."""
     about = ", ".join(f"{name} {value}" for name, value in table.about.items() if value != "")
-    result = [f"## {table.title}", "", f"Run: {about}.", ""]
+    result = [f"## {table.title}", "", f"Run: {about}.", "", *_without_patients(table)]
     for part in table.arms:
         result += [f"### {part[0].upper() + part[1:]}: Dice", "", *_per_set(table, part), ""]
         result += [*_means(table, part), "", *_differences(table, part), ""]
     if any(row.clicks for row in table.rows):
         result += ["### Objects that reach Dice 0.85, by number of clicks", "", *_curve(table), ""]
     return result
+
+
+def _without_patients(table: Table) -> list[str]:
+    """Name the sets of pictures in which every image is a group of its own."""
+    names = [info.name for info in table.met if info.unit == "px" and info.n_groups == info.n_images]
+    if not names:
+        return []
+    return [
+        f"Every image is its own group in: {', '.join(names)}. Where the source names no patient, images of "
+        "one patient may lie in several splits.",
+        "",
+    ]
 
 
 def _per_set(table: Table, part: str) -> list[str]:

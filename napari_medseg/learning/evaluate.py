@@ -77,13 +77,22 @@ class Evaluation:
         rows = [self._text(structure, structure) for structure in self.structures]
         if len(rows) > 1:
             rows.append(self._text("all", None))
-        return [head, *rows, *self.notes]
+        return [head, *rows, *self._absent(), *self.notes]
 
     def _text(self, title: str, structure: str | None) -> str:
         """One line of the table."""
         dice, surface, far = (self.mean(m, structure) for m in ("dice", "surface_dice", "hd95"))
         interval = f"{dice.mean:.3f} [{dice.low:.3f}, {dice.high:.3f}]"
         return f"{title[:32]:<32} {interval:<24} {surface.mean:>8.3f} {far.mean:>9.2f} {dice.n:>7}"
+
+    def _absent(self) -> list[str]:
+        """What was outlined where a structure is absent, one line a structure."""
+        found = {name: self.mean("false_positive", name) for name in self.structures}
+        return [
+            f"{name}: {100 * area.mean:.3g} % of the image outlined where it is absent ({area.n} images)"
+            for name, area in found.items()
+            if area.n
+        ]
 
     def _summary(self, structure: str | None, measure: str) -> dict[str, Any]:
         """One mean as plain values."""

@@ -85,6 +85,7 @@ def test_markdown_names_the_run_and_marks_what_is_not_averaged(tmp_path: Path) -
     made = table(rows, info("a"), info("few", n_groups=4))
     text = "\n".join(made.lines())
     assert "commit abc" in text
+    assert "Every image is its own group in: a, few." in text
     assert "| *few* (4 groups in the split) | seen | 6 |" in text
     assert "| **mean seen** | seen | 6 | 6 | **0.800** | **0.800** |" in text
     assert "| ellipse | +0.000 [+0.000, +0.000] | too few to tell |" in text

@@ -86,6 +86,7 @@ def test_absent_structures_count_and_false_outlines_are_measured(tmp_path: Path)
     assert table.mean().mean == pytest.approx((1 + 1 + 0.5) / 3)
     false_positive = table.mean("false_positive", "rim")
     assert (false_positive.n, false_positive.mean) == (2, pytest.approx(16 / 1600 / 2))
+    assert "rim: 0.5 % of the image outlined where it is absent (2 images)" in table.lines()
 
 
 def test_record_is_json_and_lines_name_every_structure(tmp_path: Path) -> None:
