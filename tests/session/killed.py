@@ -19,6 +19,7 @@ from functools import cache
 from itertools import count
 from pathlib import Path
 
+import nibabel  # noqa: F401  once here, not anew in every child
 from sqlalchemy import Engine, event
 
 from napari_medseg.core.phantoms import ct_phantom

@@ -83,7 +83,9 @@ def check(folder, acts):
         assert hashlib.sha256(file.read_bytes()).hexdigest() == file.name.removesuffix(".nii.gz")
 
 
-@pytest.mark.parametrize("stride", ["7", pytest.param("1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "stride", ["7", pytest.param("1", marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+)
 def test_killed_at_every_step(place, stride):
     acts = list(lives(place, "steps", stride))
     assert len(acts) > 150 // int(stride)  # each is one place to die
