@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +13,9 @@ from napari_medseg.core.errors import ReadError
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.task import Rule, Task, task_of
 from napari_medseg.core.volume import Volume
+from napari_medseg.learning.description import classes_and_regions, read_json, read_rows
 
 _MASK_SUFFIXES = (".png", ".nii.gz", ".nrrd")
-_LARGEST_INDEX = 50_000_000  # bytes of dataset.json or index.csv; larger ones are not ours
 
 
 @dataclass(frozen=True)
@@ -42,9 +39,7 @@ class Item:
 
     def labels(self, volume: Volume | None = None) -> NDArray[np.uint8]:
         """Read the mask as class numbers (Z, Y, X), exactly one a voxel, as stored."""
-        from napari_medseg.imaging.files import read_mask
-
-        read = read_mask(self.truth, volume.geometry if volume else None, self.classes)
+        read = self._classes_of(volume)
         labels = np.zeros(read.geometry.shape, np.uint8)
         for number, name in self.classes.items():
             labels[read.of(name)] = number
@@ -52,13 +47,21 @@ class Item:
 
     def mask(self, volume: Volume | None = None) -> Mask:
         """Read the mask, one structure a region; with the volume given, it must lie on its grid."""
-        from napari_medseg.imaging.files import read_mask
-
-        read = read_mask(self.truth, volume.geometry if volume else None, self.classes)
+        read = self._classes_of(volume)
         mask = Mask.empty(read.geometry, task_of("", tuple(self.regions)).structures)
         for name, numbers in self.regions.items():
             mask = mask.put(name, np.logical_or.reduce([read.of(self.classes[n]) for n in numbers]))
         return mask
+
+    def _classes_of(self, volume: Volume | None) -> Mask:
+        """Read the mask, one structure a class; ReadError if it holds classes that nobody named."""
+        from napari_medseg.imaging.files import read_mask
+
+        read = read_mask(self.truth, volume.geometry if volume else None, self.classes)
+        if unknown := set(read.names) - set(self.classes.values()):
+            found = ", ".join(sorted(unknown))
+            raise ReadError(f"{self.truth.name} holds {found}, which dataset.json does not name.")
+        return read
 
 
 @dataclass(frozen=True)
@@ -100,31 +103,18 @@ def read_dataset(folder: Path) -> Dataset:
     Raises
     ------
     ReadError
-        If `dataset.json` or `index.csv` is missing or does not fit the folder.
+        If `dataset.json` or `index.csv` is missing, damaged or does not fit the folder.
     """
     folder = Path(folder)
-    about: dict[str, Any] = _read_json(folder / "dataset.json")
-    classes = {int(n): str(name) for n, name in about.get("classes", {}).items() if int(n) > 0}
-    if not classes:
-        raise ReadError(f'{folder.name}/dataset.json names no classes; add a "classes" entry.')
-    regions = {
-        str(name): tuple(int(n) for n in numbers) for name, numbers in about.get("regions", {}).items()
-    }
+    about = read_json(folder / "dataset.json")
+    classes, regions = classes_and_regions(about, folder.name)
     words = {key: str(about.get(key, "")) for key in ("modality", "anatomy", "objective")}
-    regions = regions or {name: (n,) for n, name in sorted(classes.items())}
-    unknown = {n for numbers in regions.values() for n in numbers} - set(classes)
-    if unknown:
-        raise ReadError(f"{folder.name}/dataset.json has regions of classes it does not name: {unknown}.")
-    return Dataset(
-        folder.name,
-        folder,
-        replace(task_of(folder.name, tuple(regions), **words), rules=_rules(regions)),
-        classes,
-        regions,
-        str(about.get("role", "seen")),
-        int(about.get("dim", 2)),
-        _items(folder, Item(folder, folder, "", "", words["modality"], words["anatomy"], classes, regions)),
-    )
+    role, dim = about.get("role", "seen"), about.get("dim", 2)
+    if role not in ("seen", "unseen") or dim not in (2, 3):
+        raise ReadError(f'{folder.name}/dataset.json needs a "role" of seen or unseen and a "dim" of 2 or 3.')
+    pattern = Item(folder, folder, "", "", words["modality"], words["anatomy"], classes, regions)
+    task = replace(task_of(folder.name, tuple(regions), **words), rules=_rules(regions))
+    return Dataset(folder.name, folder, task, classes, regions, role, dim, _items(folder, pattern))
 
 
 def read_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
@@ -148,21 +138,21 @@ def read_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:
 
 def _items(folder: Path, pattern: Item) -> tuple[Item, ...]:
     """Read index.csv, find each image's mask, and fill the pattern with them."""
-    index = folder / "index.csv"
-    if not index.is_file():
-        raise ReadError(f"{folder.name} has no index.csv with file, group and split of each image.")
     items = []
-    with index.open(newline="", encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            name = Path(row.get("file") or "").name
-            image = folder / "images" / name
-            stem = name.removesuffix(".gz").rsplit(".", 1)[0]
-            masks = [folder / "masks" / f"{stem}{suffix}" for suffix in _MASK_SUFFIXES]
-            truth = next((path for path in masks if path.is_file()), None)
-            if not image.is_file() or truth is None:
-                raise ReadError(f"{folder.name}/index.csv names '{name}', but its image or mask is missing.")
-            group, split = row.get("group") or name, row.get("split") or ""
-            items.append(replace(pattern, image=image, truth=truth, group=group, split=split))
+    split_of: dict[str, str] = {}
+    for row in read_rows(folder / "index.csv"):
+        name = Path(row["file"]).name  # nothing outside the folder is ever named
+        image = folder / "images" / name
+        stem = name.removesuffix(".gz").rsplit(".", 1)[0]
+        masks = [folder / "masks" / f"{stem}{suffix}" for suffix in _MASK_SUFFIXES]
+        truth = next((path for path in masks if path.is_file()), None)
+        if not image.is_file() or truth is None:
+            raise ReadError(f"{folder.name}/index.csv names '{name}', but its image or mask is missing.")
+        group, split = row["group"] or name, row["split"]
+        for what in (f"file {name}", f"group {group}"):
+            if split_of.setdefault(what, split) != split:
+                raise ReadError(f"{folder.name}/index.csv has {what} in two splits; a test would be unfair.")
+        items.append(replace(pattern, image=image, truth=truth, group=group, split=split))
     return tuple(items)
 
 
@@ -174,18 +164,3 @@ def _rules(regions: Mapping[str, tuple[int, ...]]) -> tuple[Rule, ...]:
         for large, many in regions.items()
         if set(few) < set(many)
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    """Read a small JSON object or say what is wrong with it."""
-    if not path.is_file():
-        raise ReadError(f"{path.parent.name} has no {path.name}, so it is not a data set.")
-    if path.stat().st_size > _LARGEST_INDEX:
-        raise ReadError(f"{path.parent.name}/{path.name} is too large to be a data set's description.")
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise ReadError(f"{path.parent.name}/{path.name} is damaged: it is not JSON.") from None
-    if not isinstance(about, dict):
-        raise ReadError(f"{path.parent.name}/{path.name} is damaged: it is not a JSON object.")
-    return about
