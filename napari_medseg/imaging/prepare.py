@@ -5,6 +5,7 @@ One function for training and for use, so that the two can never differ.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from napari_medseg.core.errors import GeometryError
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.volume import Volume
@@ -29,7 +31,7 @@ class Frame:
     Parameters
     ----------
     span : (top, left, bottom, right)
-        The part of the slice, pixel edges, half-open.
+        The part of the slice in whole pixels, half-open.
     size : (rows, columns)
         Its size on the network's square canvas, from the upper left corner.
     long_side : int
@@ -67,18 +69,17 @@ class Frame:
         self, canvas: NDArray[np.float32], shape: tuple[int, int], outside: float
     ) -> NDArray[np.float32]:
         """Scale a (S, S) map on the canvas, of any resolution, back to the slice; `outside` elsewhere."""
-        top, left, bottom, right = (int(round(edge)) for edge in self.span)
+        top, left, bottom, right = (int(edge) for edge in self.span)
         ratio = canvas.shape[0] / self.long_side
-        box = (0.0, 0.0, self.size[1] * ratio, self.size[0] * ratio)
-        part = Image.fromarray(canvas).resize(
-            (right - left, bottom - top), Image.Resampling.BILINEAR, box=box
+        rows, columns = self.size[0] * ratio, self.size[1] * ratio
+        used = np.ascontiguousarray(
+            canvas[: math.ceil(rows), : math.ceil(columns)]
+        )  # the rest bleeds in else
+        part = Image.fromarray(used).resize(
+            (right - left, bottom - top), Image.Resampling.BILINEAR, box=(0.0, 0.0, columns, rows)
         )
         result = np.full(shape, outside, np.float32)
-        rows = slice(max(top, 0), min(bottom, shape[0]))
-        columns = slice(max(left, 0), min(right, shape[1]))
-        result[rows, columns] = np.asarray(part)[
-            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-        ]
+        result[top:bottom, left:right] = np.asarray(part)
         return result
 
 
@@ -97,9 +98,14 @@ def frame_of(
     pixel : (row, column)
         Pixel size in mm; only its ratio counts.
     span : (top, left, bottom, right), optional
-        The part to look at; all of it by default.
+        The part to look at, widened to whole pixels and cut to the slice; all of it by default.
+
+    Raises
+    ------
+    GeometryError
+        If no pixel of the slice lies in the part.
     """
-    span = span or (0.0, 0.0, float(shape[0]), float(shape[1]))
+    span = _whole_pixels(span or (0.0, 0.0, *shape), shape)
     height, width = span[2] - span[0], span[3] - span[1]
     if preparation.square_pixels:
         height, width = height * pixel[0], width * pixel[1]
@@ -108,30 +114,50 @@ def frame_of(
     return Frame(span, size, preparation.long_side)
 
 
+def _whole_pixels(span: Span, shape: tuple[int, int]) -> Span:
+    """Widen a part of a slice to whole pixels and cut it to the slice."""
+    if span[0] < span[2] and span[1] < span[3]:
+        top, left = (float(math.floor(max(0.0, edge))) for edge in span[:2])
+        bottom, right = (float(math.ceil(min(n, edge))) for n, edge in zip(shape, span[2:], strict=True))
+        if top < bottom and left < right:
+            return top, left, bottom, right
+    raise GeometryError(f"The part {span} to look at does not lie on a slice of {shape} pixels.")
+
+
 def grey_limits(volume: Volume, preparation: Preparation) -> tuple[float, float]:
     """Values of an image that become black and white: the model's window, else percentiles of the volume."""
     window = preparation.window(volume.modality)
     if window is not None and volume.n_channels == 1 and volume.array.dtype != np.uint8:
         return window.limits
-    values = volume.array.reshape(-1)
-    values = values[:: max(1, values.size // _SAMPLE)].astype(np.float32)
+    voxels = volume.array.reshape(-1, volume.n_channels)
+    step = max(1, voxels.size // _SAMPLE)
+    values = _shown(voxels[:: step if step % 2 else step + 1]).astype(
+        np.float32
+    )  # odd: not always one column
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(values, preparation.percentiles)
-    return float(low), float(high) if high > low else float(low) + 1.0
+    low, high = (float(value) for value in np.percentile(values, preparation.percentiles))
+    return low, high if high > low else low + max(1.0, abs(low))
 
 
 def picture(volume: Volume, plane: Plane, index: int, limits: tuple[float, float]) -> Picture:
-    """One slice as (rows, columns, 3) uint8, grey values between the limits stretched to 0 to 255."""
-    values = volume.slice(plane, index).astype(np.float32)
-    scaled = np.clip((np.nan_to_num(values) - limits[0]) / (limits[1] - limits[0]), 0.0, 1.0)
-    grey = (scaled * 255.0 + 0.5).astype(np.uint8)
-    if grey.ndim == 2:
-        return np.repeat(grey[..., None], 3, axis=2)
-    if grey.shape[2] >= 3:
-        return np.ascontiguousarray(grey[..., :3])
-    return np.repeat(grey[..., :1], 3, axis=2)
+    """One slice as (rows, columns, 3) uint8, grey values between the limits stretched to 0 to 255.
+
+    What is not a number is black. Of more than three channels the first three are shown, of two the first.
+    """
+    low, high = limits
+    values = volume.slice(plane, index)
+    values = values if values.ndim == 3 else values[..., None]
+    grey = np.nan_to_num(_shown(values).astype(np.float32), nan=low, posinf=high, neginf=low)
+    scaled = np.clip((grey - low) / (high - low), 0.0, 1.0)
+    stretched = (scaled * 255.0 + 0.5).astype(np.uint8)
+    return np.repeat(stretched, 3, axis=2) if stretched.shape[2] == 1 else np.ascontiguousarray(stretched)
+
+
+def _shown(values: NDArray[Any]) -> NDArray[Any]:
+    """The channels (..., C) that a picture shows: three colours, or one grey."""
+    return values[..., : 3 if values.shape[-1] >= 3 else 1]
 
 
 def normalise(canvas: Picture, preparation: Preparation) -> NDArray[np.float32]:
