@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medseg.core.geometry import Geometry, from_spacing
 from napari_medseg.core.mask import Mask
-from napari_medseg.core.structure import Structure, colour_of
-from napari_medseg.core.task import Rule, Task
+from napari_medseg.core.task import Rule, Task, task_of
 from napari_medseg.core.volume import Volume, Window
 
 Triple = tuple[float, float, float]
@@ -52,21 +51,22 @@ _HEAD = (
     Ellipsoid("tumour", (34, 18, 20), (17, 16, 15), 640),
 )
 
-CT_TASK = Task(
-    "ct_phantom", "CT", "abdomen", "abdominal organs",
-    structures=tuple(Structure(e.name, colour_of(i)) for i, e in enumerate(e for e in _ABDOMEN if e.outlined)),
-    rules=(Rule("inside", "liver tumour", "liver"),),
-)  # fmt: skip
-MR_TASK = Task(
-    "mr_phantom", "MR", "brain", "brain and tumour",
-    structures=tuple(Structure(e.name, colour_of(i)) for i, e in enumerate(e for e in _HEAD if e.outlined)),
-    rules=(Rule("inside", "ventricles", "brain"), Rule("inside", "tumour", "brain")),
-)  # fmt: skip
-SLICE_TASK = Task(
-    "slice_phantom", "US", "breast", "gland and lesion",
-    structures=(Structure("gland", colour_of(0)), Structure("lesion", colour_of(1))),
+
+def _task(
+    slug: str, modality: str, anatomy: str, parts: tuple[Ellipsoid, ...], *inside: tuple[str, str]
+) -> Task:
+    """A phantom's task: its outlined parts, and which lies inside which."""
+    names = tuple(part.name for part in parts if part.outlined)
+    task = task_of(slug, names, modality=modality, anatomy=anatomy, objective=", ".join(names))
+    return replace(task, rules=tuple(Rule("inside", small, large) for small, large in inside))
+
+
+CT_TASK = _task("ct_phantom", "CT", "abdomen", _ABDOMEN, ("liver tumour", "liver"))
+MR_TASK = _task("mr_phantom", "MR", "brain", _HEAD, ("ventricles", "brain"), ("tumour", "brain"))
+SLICE_TASK = replace(
+    task_of("slice_phantom", ("gland", "lesion"), modality="US", anatomy="breast", objective="gland, lesion"),
     rules=(Rule("inside", "lesion", "gland"),),
-)  # fmt: skip
+)
 
 
 def ct_phantom(shape: tuple[int, int, int] = (24, 96, 96), seed: int = 0) -> tuple[Volume, Mask]:
@@ -145,7 +145,10 @@ def slice_phantom(size: int = 256, seed: int = 0) -> tuple[Volume, Mask]:
     row, column = rng.uniform(0.44, 0.56, 2) * size
     radii = rng.uniform(0.28, 0.38, 2) * size
     angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.0, 0.45)
-    lesion_row, lesion_column = row + reach * radii[0] * np.sin(angle), column + reach * radii[1] * np.cos(angle)
+    lesion_row, lesion_column = (
+        row + reach * radii[0] * np.sin(angle),
+        column + reach * radii[1] * np.cos(angle),
+    )
     small = rng.uniform(0.3, 0.45, 2) * radii
     parts = (
         Ellipsoid("gland", (column, row, 0.0), (radii[1], radii[0], 1.0), 150),
@@ -154,7 +157,9 @@ def slice_phantom(size: int = 256, seed: int = 0) -> tuple[Volume, Mask]:
     values, mask = _sample(geometry, parts, 100.0, SLICE_TASK)
     speckle = rng.gamma(16.0, 1.0 / 16.0, geometry.shape)
     array = np.clip(np.round(values * speckle), 0, 255).astype(np.uint8)
-    return Volume(array, geometry, f"slice phantom {seed}", "US", "breast", group=f"slice phantom {seed}"), mask
+    return Volume(
+        array, geometry, f"slice phantom {seed}", "US", "breast", group=f"slice phantom {seed}"
+    ), mask
 
 
 def _vary(parts: tuple[Ellipsoid, ...], rng: np.random.Generator) -> tuple[Ellipsoid, ...]:

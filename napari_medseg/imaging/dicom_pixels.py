@@ -160,8 +160,8 @@ def _rescaled(stored: Array, tags: Dataset) -> Array:
     slope = number(tags, "RescaleSlope") or 1.0  # 0 would wipe the picture out: it was not filled in
     intercept = number(tags, "RescaleIntercept") or 0.0
     if stored.dtype.kind == "f" or slope != int(slope) or intercept != int(intercept):
-        real = stored.astype(np.float64 if stored.itemsize > 2 else np.float32)
-        return np.asarray(real * slope + intercept).astype(np.float32)
+        real: NDArray[Any] = stored.astype(np.float64 if stored.itemsize > 2 else np.float32)
+        return (real * slope + intercept).astype(np.float32)
     if (slope, intercept) == (1.0, 0.0):
         return stored
     is_wide = stored.itemsize > 2 or abs(slope) > 2**14 or abs(intercept) > 2**30

@@ -51,9 +51,7 @@ def read_volume(path: Path, frame: int | None = None) -> Volume:
     return volume
 
 
-def read_mask(
-    path: Path, geometry: Geometry | None = None, names: Mapping[int, str] | None = None
-) -> Mask:
+def read_mask(path: Path, geometry: Geometry | None = None, names: Mapping[int, str] | None = None) -> Mask:
     """Open a label map whose values are class numbers, 0 being background.
 
     Parameters

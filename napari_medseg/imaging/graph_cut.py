@@ -34,9 +34,7 @@ class Mixture:
         return -np.asarray(logsumexp(heights - 0.5 * squared, axis=1))
 
 
-def graph_cut(
-    pixels: Pixels, inside: Region, outside: Region, likely: Region, n_rounds: int = 4
-) -> Region:
+def graph_cut(pixels: Pixels, inside: Region, outside: Region, likely: Region, n_rounds: int = 4) -> Region:
     """Outline what looks like the first guess and unlike the rest, along strong edges.
 
     Parameters

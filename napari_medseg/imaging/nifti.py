@@ -65,9 +65,7 @@ def read(path: Path, frame: int | None = None, labels: bool = False) -> Volume:
         array, alpha = without_alpha(array)
     array, bad = shown(array, path)
     windows, notes = _windows(image.header, array), (*placed, *alpha, *bad)
-    return Volume(
-        array, geometry, name_of(path, SUFFIXES), windows=windows, notes=notes, header=image.header
-    )
+    return Volume(array, geometry, name_of(path, SUFFIXES), windows=windows, notes=notes, header=image.header)
 
 
 def write(

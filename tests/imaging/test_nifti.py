@@ -97,9 +97,7 @@ def test_a_mask_keeps_the_header_to_the_last_bit(tmp_path: Path, kind: str) -> N
     for field in f"{fields} sform_code qform_code xyzt_units toffset descrip".split():
         assert out.header[field].tobytes() == before[field].tobytes(), field
     assert out.affine.tobytes() == nib.load(path).affine.tobytes()
-    assert [e.get_content() for e in out.header.extensions] == [
-        e.get_content() for e in before.extensions
-    ]
+    assert [e.get_content() for e in out.header.extensions] == [e.get_content() for e in before.extensions]
     assert out.get_data_dtype() == np.uint8
     assert np.array_equal(np.asarray(out.dataobj), labels.T)
 
