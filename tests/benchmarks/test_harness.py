@@ -25,7 +25,8 @@ def write_sets(folder: Path, sizes: dict[str, int]) -> tuple[Dataset, ...]:
             writer = csv.writer(file)
             writer.writerow(["file", "group", "split"])
             for number in range(size):
-                writer.writerow([f"{number}.png", f"patient {number // 2}", "test" if number else "train"])
+                group, split = (f"patient {number // 2}", "test") if number else ("in training", "train")
+                writer.writerow([f"{number}.png", group, split])
                 for room in ("images", "masks"):
                     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / name / room / f"{number}.png")
     return read_datasets([folder])
