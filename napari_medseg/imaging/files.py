@@ -75,10 +75,7 @@ def read_mask(path: Path, geometry: Geometry | None = None, names: Mapping[int, 
     labels = _class_numbers(path, volume.array)
     if geometry is not None:
         labels = _placed(path, labels, volume.geometry, geometry)
-    is_used = np.zeros(_MOST_CLASSES + 1, bool)
-    is_used[labels] = True
-    found = {int(value): f"label {value}" for value in np.flatnonzero(is_used) if value > 0}
-    return Mask.from_labels(labels, geometry or volume.geometry, {**found, **(names or {})})
+    return Mask.from_labels(labels, geometry or volume.geometry, names)
 
 
 def write_mask(mask: Mask, path: Path, volume: Volume, names: Sequence[str] | None = None) -> Path:
