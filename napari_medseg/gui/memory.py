@@ -75,14 +75,13 @@ class Memory(QObject):
         """Open an image, find or add its case, and bring back what was accepted and what was not."""
         yield Progress(0.1, f"Reading {source.name}")
         volume = workflow.open_volume(source, series)
-        key = series if isinstance(series, str) else getattr(series, "uid", "") or ""
-        return (yield from self.case_of(volume, source, key))
+        return (yield from self.case_of(volume, source, series))
 
-    def case_of(self, volume: Volume, source: Path, series: str) -> Job[Opened]:
+    def case_of(self, volume: Volume, source: Path, series: Any) -> Job[Opened]:
         """Make a case of an image, or find the one it is already."""
         yield Progress(0.7, "Opening the session")
         session = self._ensure()
-        self.case_id = session.add_case(source, volume, series)
+        self.case_id = workflow.add_case(session, source, series or None, volume)
         yield Progress(0.8, "Looking for earlier work")
         mask = session.load(self.case_id)
         if mask is not None and not mask.geometry.same_grid(volume.geometry):

@@ -50,14 +50,15 @@ def add_case(
     series : Series or str
         Which one of a DICOM folder, as in `open_volume`.
     volume : Volume
-        The image, where it was opened already.
+        The image, where it was opened already; `series` is then needed for DICOM folders only.
     """
+    found = find_series(source, series) if series or volume is None else None
+    volume = volume or open_volume(source, found or series)
+    if found is None:
+        return session.add_case(Path(source), volume, str(series or ""))
     from napari_medseg.imaging.dicom import patient_key
 
-    found = find_series(source, series)
-    volume = volume or open_volume(source, found or series)
-    key = series_key(found) if found else str(series or "")
-    return session.add_case(Path(source), volume, key, patient_key(found) if found else "")
+    return session.add_case(Path(source), volume, series_key(found), patient_key(found))
 
 
 def accept_file(session: Session, case: str, path: Path, slices: Iterable[int] | None = None) -> int:
