@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-WANTED = ("napari-medseg", "pytest", "pytest-timeout")
+WANTED = ("napari-medseg", "hypothesis", "pytest", "pytest-timeout")
 BANNED = ("PySide6", "PyQt5", "PyQt6", "qtpy", "superqt", "magicgui", "pyqtgraph", "vispy", "napari")
 
 
