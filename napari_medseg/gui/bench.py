@@ -89,7 +89,7 @@ class Bench(QObject):
         label: str,
         begin: Callable[[Work], Steps_],
         onto: Act | None = None,
-        after: Callable[[], None] | None = None,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
         """Make one act of many small steps, between which the window lives.
 
@@ -115,7 +115,7 @@ class Bench(QObject):
             if onto is None or not self.history.extend(onto, act):
                 self.history.push(act)
             self._become(last[0])
-            after()
+            then()
 
         self.steps.start(pieces(), done)
 
@@ -184,7 +184,7 @@ class Bench(QObject):
             f"{len(waiting)} slices accepted; the {len(waiting) - n_seen} you did not look at are marked so."
         )
         self.do_in_pieces(
-            "accept", pieces, after=lambda: self.said.emit(said) if n_seen < len(waiting) else None
+            "accept", pieces, then=lambda: self.said.emit(said) if n_seen < len(waiting) else None
         )
         self.memory.log(seconds, clicks, changed)
 

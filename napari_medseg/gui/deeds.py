@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.mask import Mask
-from napari_medseg.core.progress import Job, Progress
-from napari_medseg.core.volume import Volume
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.errands import models_and_tasks, write
 from napari_medseg.gui.form import SettingsForm
 from napari_medseg.gui.hand import Hand
 from napari_medseg.gui.memory import Memory, Opened, Unfinished
@@ -76,8 +73,10 @@ class Deeds(QObject):
 
     def begin(self, opened: Opened) -> None:
         """Put an opened case on the bench and on screen."""
+        self.screen.begin(opened.work, lambda: self._begun(opened))
+
+    def _begun(self, opened: Opened) -> None:
         self.bench.begin(opened.work)
-        self.screen.begin(opened.work)
         self.bench.look_at(*self.screen.place)
         self.presenter.show_case(self.memory.folder)
         for note in opened.work.volume.notes:
@@ -153,13 +152,15 @@ class Deeds(QObject):
     def set_visible(self, name: str, visible: bool) -> None:
         """Show or hide a structure."""
         self.screen.hidden = self.screen.hidden - {name} if visible else self.screen.hidden | {name}
-        self.show()
+        self.screen.show_again()
+        self.presenter.show()
 
     def hide_or_show(self) -> None:
         """Hide all outlines, or show them again."""
         names = frozenset(self.bench.in_hand().mask.names)
         self.screen.hidden = frozenset() if self.screen.hidden else names
-        self.show()
+        self.screen.show_again()
+        self.presenter.show()
 
     def cancel(self) -> None:
         """Stop what runs."""
@@ -178,7 +179,7 @@ class Deeds(QObject):
         if not any(work.voxels.values()):
             raise TaskError("Nothing is accepted yet, so there is nothing to export; accept a slice first.")
         self.memory.worker.start(
-            lambda: _write(mask, volume, path),
+            lambda: write(mask, volume, path),
             lambda written: self.sections.message.say(f"The mask is written to {written}."),
             failed=lambda said: self.sections.message.say(said, alarm=True),
         )
@@ -225,24 +226,10 @@ class Deeds(QObject):
         entry = self.sections.get_mask.entry
         self._models_listed = True
         if entry is not None and entry.network:
-            self.enquiry.worker.start(lambda: _models(name, session), self._show_models)
+            self.enquiry.worker.start(lambda: models_and_tasks(name, session), self._show_models)
 
     def _show_models(self, found: tuple[str, list[Model], list[Task]]) -> None:
         name, models, tasks = found
         if name == self.sections.get_mask.name:
             self.sections.get_mask.set_models([model.name for model in models])
         self.sections.task.set_known(tasks)
-
-
-def _models(method: str, session: Any) -> Job[tuple[str, list[Model], list[Task]]]:
-    yield Progress(0.0, "Looking for models")
-    network = workflow.menu()[method].network
-    models = [model for model in workflow.models(session) if model.network == network]
-    first = workflow.model_for(method, session=session)
-    models.sort(key=lambda model: (first is None or model.name != first.name, model.name))
-    return method, models, workflow.tasks()
-
-
-def _write(mask: Mask, volume: Volume, path: Path) -> Job[Path]:
-    yield Progress(0.2, "Writing the mask")
-    return workflow.save_mask(mask.copy(), volume, path)

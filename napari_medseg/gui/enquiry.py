@@ -146,7 +146,7 @@ class Enquiry(QObject):
             yield work, ()
             yield from asking.lay(work, answer, mask)
 
-        self.bench.do_in_pieces(label, pieces, onto=act, after=lambda: self._laid(answer))
+        self.bench.do_in_pieces(label, pieces, onto=act, then=lambda: self._laid(answer))
 
     def _laid(self, answer: Answer) -> None:
         self.ended.emit()

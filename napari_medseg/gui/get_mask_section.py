@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import (
     QButtonGroup,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_medseg.workflow import Entry
 
 _WAYS = {"prompt": "Prompt", "automatic": "Automatic", "examples": "From examples"}
+_WORTH_SAYING = 200  # milliseconds after which progress is shown
 _AROUND = 5  # slices to either side that a range begins with
 _SCOPES: tuple[Scope, ...] = ("slice", "range", "volume")
 
@@ -117,6 +118,10 @@ class GetMaskSection(QWidget):
         self._pages = QStackedLayout()
         self._pages.addWidget(idle)
         self._pages.addWidget(running)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_WORTH_SAYING)
+        self._soon.timeout.connect(lambda: self._pages.setCurrentIndex(1))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -197,8 +202,9 @@ class GetMaskSection(QWidget):
                 self.scopes["slice"].setChecked(True)
 
     def show_progress(self, done: float, message: str) -> None:
-        """Show how far a run has come."""
-        self._pages.setCurrentIndex(1)
+        """Show how far a run has come; one that is over at once is not worth a flicker."""
+        if self._pages.currentIndex() == 0 and not self._soon.isActive():
+            self._soon.start()
         self.bar.setRange(0, 0 if done <= 0 else 100)
         self.bar.setValue(round(done * 100))
         self.bar.setFormat(f"{message}  %p%" if done > 0 else message)
@@ -206,6 +212,7 @@ class GetMaskSection(QWidget):
 
     def show_idle(self) -> None:
         """Show that nothing runs."""
+        self._soon.stop()
         focused = self.cancel_button.hasFocus()
         self._pages.setCurrentIndex(0)
         if focused:

@@ -100,7 +100,7 @@ class Presenter:
         """The next slice worth a look, None when there is no other."""
         states = self.states()
         here = self.position(self.bench.index) if states else 0
-        order = [*range(here + 1, len(states)), *range(here)]
+        order: list[int] = [*range(here + 1, len(states)), *range(here)]
         for wanted in _WORTH:
             for position in order:
                 if states[position] in wanted:
@@ -109,7 +109,7 @@ class Presenter:
 
     def _turned(self) -> bool:
         display = self.screen.display
-        return display is not None and display.flipped[display.dim_of(self.bench.plane)]
+        return display is not None and bool(display.flipped[display.dim_of(self.bench.plane)])
 
 
 def size_of(n_voxels: int, geometry: Geometry) -> str:

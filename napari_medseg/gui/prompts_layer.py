@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,17 +72,22 @@ class PromptLayers:
 
     def _show_points(self, points: list[Point]) -> None:
         layer = self.points
+        old = [p for p in self._shown if isinstance(p, Point)]
+        if points == old:
+            return
+        if points[: len(old)] != old:
+            layer.selected_data, old = set(), []
+            layer.data = np.empty((0, 3))
+        for positive, run in groupby(points[len(old) :], key=lambda p: p.positive):
+            layer.current_face_color, layer.current_symbol = _colour(positive), _SYMBOLS[positive]
+            layer.current_size, layer.current_border_width = _ON_SCREEN, _RIM
+            layer.add(np.array([self._display.to_display(p.at) for p in run]))
         layer.selected_data = set()
-        layer.data = np.array([self._display.to_display(p.at) for p in points]).reshape(-1, 3)
-        if points:
-            layer.face_color = [_colour(p.positive) for p in points]
-            layer.symbol = [_SYMBOLS[p.positive] for p in points]
-            layer.size = _ON_SCREEN
-            layer.border_width = _RIM
-        layer.refresh()
 
     def _show_shapes(self, shapes: list[tuple[NDArray[np.float64], str, bool]]) -> None:
         layer = self.shapes
+        if not shapes and not len(layer.data):
+            return
         layer.selected_data = set(range(len(layer.data)))
         layer.remove_selected()
         if shapes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
@@ -12,6 +13,7 @@ from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask
 from napari_medseg.gui import views
 from napari_medseg.gui.display import Display
+from napari_medseg.gui.jobs import Steps
 from napari_medseg.gui.layers import KEY, ROLE, add_mask, add_volume, redraw
 from napari_medseg.gui.prompts_layer import PromptLayers
 from napari_medseg.gui.work import Work
@@ -56,6 +58,7 @@ class Screen(QObject):
         self.prompts: PromptLayers | None = None
         self._heard: WeakSet[Labels] = WeakSet()
         self._size = 10
+        self._stages = Steps(self)
         self._busy = False
         viewer.dims.events.current_step.connect(self._on_move)
         viewer.dims.events.order.connect(self._on_move)
@@ -81,23 +84,40 @@ class Screen(QObject):
         if self.display is not None:
             views.set_index(self.viewer, self.display, index)
 
-    def begin(self, work: Work) -> None:
-        """Put a case on screen in place of the one before."""
-        self._busy = True
-        shown = [la for la in self.viewer.layers if la.metadata.get(KEY) is work.volume]
+    def begin(self, work: Work, then: Callable[[], None]) -> None:
+        """Put a case on screen in place of the one before, a layer at a time, then do the next thing."""
+        self._stages.start(self._beginning(work), then)
+
+    def _beginning(self, work: Work) -> Generator[None, None, None]:
+        """The layers of a case, from below; each takes napari a moment, in which the window lives."""
+        self.display, self.work, self.prompts = None, None, None
+        self.masks, self._drawn = {"mask": [], "proposal": []}, {}
+        display = Display(work.volume.geometry)
+        stages: tuple[Callable[[], object], ...] = (
+            lambda: self._clear(work),
+            lambda: self._show_mask("mask", work.mask, display),
+            lambda: self._show_mask("proposal", work.proposal, display),
+            lambda: self._finish(work, display, PromptLayers(self.viewer, display)),
+        )
+        for stage in stages:
+            self._busy = True
+            stage()
+            self._busy = False
+            yield
+
+    def _clear(self, work: Work) -> None:
+        """Take the case before away and show the image, if it is not there already."""
         for layer in [la for la in self.viewer.layers if la.metadata.get(ROLE) in _ROLES]:
-            if layer not in shown or layer.metadata[ROLE] != "image":
+            if layer.metadata.get(KEY) is not work.volume or layer.metadata[ROLE] != "image":
                 self.viewer.layers.remove(layer)
-        self.display = Display(work.volume.geometry)
-        if not any(la.metadata[ROLE] == "image" for la in shown):
+        if not any(layer.metadata.get(KEY) is work.volume for layer in self.viewer.layers):
             add_volume(self.viewer, work.volume)
-        self.masks, self._drawn, self.work = {"mask": [], "proposal": []}, {}, None
-        for role, mask in (("mask", work.mask), ("proposal", work.proposal)):
-            self._show_mask(role, mask)
-        self.prompts = PromptLayers(self.viewer, self.display)
+
+    def _finish(self, work: Work, display: Display, prompts: PromptLayers) -> None:
+        """Turn the view and show the rest."""
         views.attach(self.viewer)
-        views.set_plane(self.viewer, self.display, work.volume.geometry.native_plane)
-        self._busy = False
+        views.set_plane(self.viewer, display, work.volume.geometry.native_plane)
+        self.display, self.prompts = display, prompts
         self.show(work)
         self.viewer.layers.selection.active = self._brush_layer()
         self.set_tool(self.tool)
@@ -107,17 +127,29 @@ class Screen(QObject):
         if self.display is None or self.prompts is None:
             return
         self._busy = True
+        before, self.work = self.work, work
         active = self.viewer.layers.selection.active
-        for role, mask in (("mask", work.mask), ("proposal", work.proposal)):
-            self._show_mask(role, mask)
+        if before is None or before.mask is not work.mask:
+            self._show_mask("mask", work.mask, self.display)
+        if before is None or before.proposal is not work.proposal or before.pending is not work.pending:
+            self._show_mask("proposal", work.proposal, self.display)
         self.prompts.show(work, self.place[0])
-        self.work = work
-        self.viewer.layers.selection.active = active if active in self.viewer.layers else self._brush_layer()
+        if self.viewer.layers.selection.active is not active:
+            self.viewer.layers.selection.active = (
+                active if active in self.viewer.layers else self._brush_layer()
+            )
         self._arm()
         self._busy = False
 
-    def _show_mask(self, role: str, mask: Mask) -> None:
-        assert self.display is not None
+    def show_again(self) -> None:
+        """Show all masks anew, as others are hidden now."""
+        if self.work is not None and self.display is not None:
+            self._busy = True
+            self._show_mask("mask", self.work.mask, self.display)
+            self._show_mask("proposal", self.work.proposal, self.display)
+            self._busy = False
+
+    def _show_mask(self, role: str, mask: Mask, display: Display) -> None:
         seen = replace(mask, places={n: p for n, p in mask.places.items() if n not in self.hidden})
         colours = tuple((s.name, s.colour) for s in mask.structures)
         key = (tuple(map(id, mask.arrays)), dict(seen.places), colours)
@@ -125,8 +157,9 @@ class Screen(QObject):
             redraw(self.masks[role])
             return
         n_before = len(self.viewer.layers)
-        self.masks[role] = add_mask(self.viewer, seen, self.display, role)
-        redraw(self.masks[role])
+        kept = self.masks[role]
+        self.masks[role] = add_mask(self.viewer, seen, display, role)
+        redraw(kept)
         self._drawn[role] = key
         if self.prompts is not None and len(self.viewer.layers) > n_before:
             self.prompts.raise_above(self.viewer)

@@ -44,7 +44,7 @@ def test_a_killed_process_loses_nothing(desk, qtbot, tmp_path):
     assert work.shown("untitled", "axial", 2)[30, 30]
     assert work.corrections[("untitled", "axial", 2)].painted[30, 30]
     desk.go_to(2)
-    desk.key("A")
+    panel.sections.proposal.accept_button.click()
     desk.wait_idle()
     with Session.open(sessions() / "untitled") as session:
         assert session.load(record.id).reviewed["axial"] == {1, 2}
