@@ -20,6 +20,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
 
@@ -303,7 +304,10 @@ def test_tasks_come_from_data_sets(tmp_path: Path) -> None:
     folder.mkdir()
     about = {"classes": {"0": "background", "1": "rim", "2": "cup"}, "regions": {"disc": [1, 2], "cup": [2]}}
     (folder / "dataset.json").write_text(json.dumps(about))
-    (folder / "index.csv").write_text("file,group,split\n")
+    (folder / "index.csv").write_text("file,group,split\na.png,1,test\n")
+    for part in ("images", "masks"):
+        (folder / part).mkdir()
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / part / "a.png")
     assert workflow.task("discs", tmp_path).structure_names == ("disc", "cup")
     with pytest.raises(TaskError, match="no task 'nothing'"):
         workflow.task("nothing", tmp_path)
