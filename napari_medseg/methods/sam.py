@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -19,11 +18,12 @@ from napari_medseg.core.prompts import Prompt
 from napari_medseg.core.request import Alternative, Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
-from napari_medseg.imaging.prepare import Frame, frame_of, grey_limits, normalise, picture
+from napari_medseg.imaging.prepare import Frame
+from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
 
 if TYPE_CHECKING:
-    from napari_medseg.networks.sam import CompactSam, Encoded
+    from napari_medseg.networks.sam import CompactSam
 
 TITLE = "SAM"
 WAY = "prompt"
@@ -63,17 +63,15 @@ class Sam:
     """A promptable model with its prepared slices; one volume at a time."""
 
     def __init__(self, network: CompactSam, model: Model, settings: Settings, device: str) -> None:
-        self.network, self.model, self.settings, self.device = network.to(device), model, settings, device
-        self._volume: Volume | None = None
-        self._limits = (0.0, 1.0)
-        self._encoded: OrderedDict[tuple[Plane, int, Frame], Encoded] = OrderedDict()
+        self.settings = settings
+        self.looks = Looks(network, model.preparation, settings.memory, device)
         self._notes: list[str] = []
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode whole slices, so that a click on them is answered at once."""
         for done, index in enumerate(slices):
             yield Progress(done / len(slices), f"Looking at slice {index}")
-            self._encode(volume, plane, index, self._frame(volume, plane))
+            self.looks.at(volume, plane, index, self.looks.frame(volume, plane))
         yield Progress(1.0, "Ready")
 
     def segment(self, request: Request) -> Job[Segmentation]:
@@ -114,7 +112,7 @@ class Sam:
             doubt,
             {name: tuple(values) for name, values in quality.items()},
             alternatives,
-            tuple(dict.fromkeys(self._notes)),
+            tuple(dict.fromkeys([*self.looks.told(), *self._notes])),
         )
 
     def _follow(self, request: Request, name: str) -> Iterator[tuple[int, Answer]]:
@@ -149,16 +147,18 @@ class Sam:
             old = request.previous.on_slice(name, request.plane, index)
             previous = old if old.any() else None
         what = pointed(prompts, request.axis, (shape[0], shape[1]), previous)
-        frame = self._frame(request.volume, request.plane)
+        frame = self.looks.frame(request.volume, request.plane)
         closer = span_around(what, (shape[0], shape[1]), _MOST_ZOOM) if self.settings.zoom else None
         if closer is not None:
-            frame = self._frame(request.volume, request.plane, closer)
+            frame = self.looks.frame(request.volume, request.plane, closer)
         answer = self._decode(request, index, frame, what)
         if closer is None and self.settings.zoom and answer.region.any() and what.previous is None:
             seen = replace(what, previous=answer.region)
             closer = span_around(seen, (shape[0], shape[1]), _MOST_ZOOM)
             if closer is not None:
-                again = self._decode(request, index, self._frame(request.volume, request.plane, closer), seen)
+                again = self._decode(
+                    request, index, self.looks.frame(request.volume, request.plane, closer), seen
+                )
                 if again.region.any():
                     others = ((again.region, again.quality), *answer.others[1:]) if answer.others else ()
                     answer = replace(again, others=others)
@@ -170,11 +170,11 @@ class Sam:
 
         from napari_medseg.networks.sam import PromptBatch, prompt_maps
 
-        encoded = self._encode(request.volume, request.plane, index, frame)
+        encoded = self.looks.at(request.volume, request.plane, index, frame)
         points, labels, previous = (torch.from_numpy(part)[None] for part in what.on_canvas(frame))
-        batch = PromptBatch(points, labels, prompt_maps(points, labels, previous)).to(self.device)
+        batch = PromptBatch(points, labels, prompt_maps(points, labels, previous)).to(self.looks.device)
         with torch.inference_mode():
-            logits, expected = self.network.decode(encoded, batch)
+            logits, expected = self.looks.network.decode(encoded, batch)
         overlaps = expected[0].float().cpu().numpy()
         maps = logits[0].float().cpu().numpy()
         if not what.is_one_click:
@@ -193,54 +193,6 @@ class Sam:
         region = what.without_cut_away(probability >= self.settings.cut)
         region = keep_prompted(region, what) if self.settings.keep else region
         return Answer(probability, region, 2 * overlap / (1 + overlap))
-
-    def _frame(
-        self, volume: Volume, plane: Plane, span: tuple[float, float, float, float] | None = None
-    ) -> Frame:
-        """The frame for a slice of a plane, or for a part of it."""
-        axis = volume.geometry.axis_of(plane)
-        rows, columns = (n for a, n in enumerate(volume.geometry.shape) if a != axis)
-        height, width = (s for a, s in enumerate(volume.geometry.spacing) if a != axis)
-        return frame_of((rows, columns), self.model.preparation, (height, width), span)
-
-    def _encode(self, volume: Volume, plane: Plane, index: int, frame: Frame) -> Encoded:
-        """Encode a frame, or take it from memory; the least recently used are forgotten first."""
-        import torch
-
-        if self._volume is not volume:
-            self._encoded.clear()
-            self._volume = volume
-            self._limits = grey_limits(volume, self.model.preparation)
-        key = (plane, index, frame)
-        if key not in self._encoded:
-            canvas = frame.place(picture(volume, plane, index, self._limits))
-            image = torch.from_numpy(normalise(canvas, self.model.preparation))[None]
-            try:
-                with torch.inference_mode():
-                    encoded = self.network.encode(image.to(self.device))
-            except torch.OutOfMemoryError:
-                self._fall_back()
-                return self._encode(volume, plane, index, frame)
-            self._encoded[key] = replace(encoded, levels=())
-            each = sum(part.nbytes for part in (encoded.embedding, *encoded.stem))
-            while len(self._encoded) > max(1, self.settings.memory * 2**20 // each):
-                self._encoded.popitem(last=False)
-        self._encoded.move_to_end(key)
-        return self._encoded[key]
-
-    def _fall_back(self) -> None:
-        """Go on with the processor when the graphics card is full, and say so.
-
-        Raises
-        ------
-        TaskError
-            If even the processor's memory is full.
-        """
-        if self.device == "cpu":
-            raise TaskError("There is not enough memory for this image; close other programs and try again.")
-        self._notes.append("The graphics card's memory is full; the processor goes on, more slowly.")
-        self._encoded.clear()
-        self.device, self.network = "cpu", self.network.to("cpu")
 
 
 def stability(level: NDArray[np.float32]) -> float:

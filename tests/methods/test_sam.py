@@ -176,22 +176,21 @@ def test_prepared_slices_are_not_encoded_again_and_memory_is_bounded() -> None:
     assert network.n_encoded == 3
     ask(method, image, Point("thing", "axial", (2, 60, 100)))
     assert network.n_encoded == 3
-    method.settings = replace(method.settings, memory=8)
     one = 4 * (16 * 16 + 64 * 64)
-    method.settings = replace(method.settings, memory=1)
+    method.looks.memory = 1
     finish(method.prepare(image, "axial", tuple(range(40))))
-    assert len(method._encoded) <= 2**20 // one
+    assert len(method.looks) <= 2**20 // one
     ask(method, volume(), Point("thing", "axial", (2, 60, 100)))
-    assert len(method._encoded) == 1  # another image: the old ones are forgotten
+    assert len(method.looks) == 1  # another image: the old ones are forgotten
 
 
 def test_a_full_graphics_card_is_said_and_the_processor_goes_on() -> None:
     network = Echo()
     network.full = 1
     method = sam(network)
-    method.device = "meta"
+    method.looks.device = "meta"
     found = ask(method, volume(), Box("thing", "axial", 2, (40, 90), (72, 138)))
-    assert method.device == "cpu"
+    assert method.looks.device == "cpu"
     assert found.notes == ("The graphics card's memory is full; the processor goes on, more slowly.",)
     network.full = 1
     with pytest.raises(TaskError, match="not enough memory"):
