@@ -103,6 +103,7 @@ class Panel(QWidget):
         self.opening.opened.connect(self.deeds.begin)
         self.memory.failed.connect(self._alarm)
         self.memory.kept.connect(self.sections.learn.show_saved)
+        self.hand.prompted.connect(lambda _prompt: self.sections.message.clear())
         self.hand.prompted.connect(self._guard(self.enquiry.prompt))
         self.hand.stroked.connect(self._guard(self.deeds.stroke))
         self.canvas.moved.connect(lambda: self.bench.look_at(*self.canvas.place))

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # Blue and vermilion, told apart by most colour-blind readers; the symbols say it too.
 INSIDE, OUTSIDE = "#56b4e9", "#d55e00"
 _SYMBOLS = {True: "cross", False: "hbar"}
-_RIM = 0.08  # white border, as part of a point's size
 _ON_SCREEN = 15  # pixels of a point at any zoom
 
 
@@ -37,7 +36,6 @@ class PromptLayers:
             name="prompts: points",
             size=_ON_SCREEN,
             canvas_size_limits=(_ON_SCREEN, _ON_SCREEN),
-            border_color="white",
             **words,
         )
         self._shown: tuple[Any, ...] = ()
@@ -79,8 +77,8 @@ class PromptLayers:
             layer.selected_data, old = set(), []
             layer.data = np.empty((0, 3))
         for positive, run in groupby(points[len(old) :], key=lambda p: p.positive):
-            layer.current_face_color, layer.current_symbol = _colour(positive), _SYMBOLS[positive]
-            layer.current_size, layer.current_border_width = _ON_SCREEN, _RIM
+            layer.current_face_color = layer.current_border_color = _colour(positive)
+            layer.current_symbol, layer.current_size = _SYMBOLS[positive], _ON_SCREEN
             layer.add(np.array([self._display.to_display(p.at) for p in run]))
         layer.selected_data = set()
 
