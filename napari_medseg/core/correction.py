@@ -47,10 +47,8 @@ def fixed_by_person(
     Returns
     -------
     (Z, Y, X) int8
-        1 must be inside, -1 must be outside, 0 free. Corrections are read oldest first; locked structures
-        outweigh them and accepted slices outweigh both. A locked structure does not change at all, and
-        others stay off it unless the task's rules say that the one lies inside the other: then the outer
-        one keeps what is locked in it. A structure the mask does not have was not accepted anywhere.
+        1 must be inside, -1 must be outside, 0 free. Of corrections later ones count, locked structures
+        outweigh them, and accepted slices outweigh both. A structure the mask lacks was accepted nowhere.
 
     Raises
     ------
@@ -61,18 +59,12 @@ def fixed_by_person(
     for correction in corrections:
         if correction.structure == name:
             _correct(fixed, mask, correction)
-    nested = task.nested if task else frozenset()
-    for structure in mask.structures:
-        if not structure.locked or (name, structure.name) in nested:
-            continue
-        if structure.name == name:
-            return np.where(mask.of(name), INSIDE, OUTSIDE)
-        side = INSIDE if (structure.name, name) in nested else OUTSIDE
-        np.copyto(fixed, side, where=mask.of(structure.name))
-    if name in mask.names:
-        for plane, indices in mask.reviewed.items():
-            if indices:
-                _keep_slices(fixed, mask, name, plane, indices)
+    for structure in sorted(mask.structures, key=lambda one: one.name == name):  # itself last
+        if structure.locked:
+            _lock(fixed, mask, name, structure.name, task)
+    for plane, indices in mask.reviewed.items():
+        if indices and name in mask.names:
+            _keep_slices(fixed, mask, name, plane, indices)
     return fixed
 
 
@@ -86,6 +78,21 @@ def _correct(fixed: Fixed, mask: Mask, correction: Correction) -> None:
             where = f"{correction.plane} slice {correction.index}"
             raise GeometryError(f"A correction of '{correction.structure}' does not fit {where} of the mask.")
         np.copyto(part, side, where=region)
+
+
+def _lock(fixed: Fixed, mask: Mask, name: str, locked: str, task: Task | None) -> None:
+    """Fix what a locked structure means for one structure.
+
+    For itself that it does not change at all; for others that they stay off it, unless the task says that
+    one lies inside the other: an outer structure keeps what is locked in it, an inner one is free.
+    """
+    nested = task.nested if task else frozenset()
+    if locked == name:
+        np.copyto(fixed, np.where(mask.of(name), INSIDE, OUTSIDE))
+    elif (locked, name) in nested:
+        np.copyto(fixed, INSIDE, where=mask.of(locked))
+    elif (name, locked) not in nested:
+        np.copyto(fixed, OUTSIDE, where=mask.of(locked))
 
 
 def _keep_slices(fixed: Fixed, mask: Mask, name: str, plane: Plane, indices: frozenset[int]) -> None:

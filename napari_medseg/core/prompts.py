@@ -113,9 +113,8 @@ def check_prompt(prompt: Prompt, geometry: Geometry) -> None:
         prompt.start[0] < prompt.stop[0] and prompt.start[1] < prompt.stop[1]
     ):
         raise GeometryError("The box is empty; draw it from corner to corner.")
-    first, last = path.min(axis=0), path.max(axis=0)
-    before = last <= 0 if isinstance(prompt, Box) else last < 0  # the last edge of a box is not in it
-    if np.any(before) or np.any(first >= (rows, columns)):
+    low, high = path.min(axis=0), path.max(axis=0)
+    if np.any(high < 0) or np.any(low >= (rows, columns)) or (isinstance(prompt, Box) and np.any(high == 0)):
         raise GeometryError(
             f"The {word} lies outside the image: the {prompt.plane} slices have {rows} x {columns} pixels."
         )

@@ -58,9 +58,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def classes_and_regions(
     about: Mapping[str, Any], folder: str
 ) -> tuple[dict[int, str], dict[str, tuple[int, ...]]]:
-    """Class numbers with their names, and structures with the classes that belong to them.
-
-    Without regions every class is one; class 0 is background.
+    """Class numbers above 0 with their names, and structures with their classes: by default one each.
 
     Raises
     ------
@@ -72,8 +70,7 @@ def classes_and_regions(
         named = {int(number): str(name).strip() for number, name in dict(about.get("classes") or {}).items()}
         given = {str(name): _numbers(part) for name, part in dict(about.get("regions") or {}).items()}
     except (ValueError, TypeError, OverflowError):
-        sentence = f"{where} is damaged: classes are numbers with names, regions lists of them."
-        raise ReadError(sentence) from None
+        raise ReadError(f"{where} is damaged: its classes or regions are not as they should be.") from None
     classes = {number: name for number, name in sorted(named.items()) if number != 0}
     regions = given or {name: (number,) for number, name in classes.items()}
     if not classes:
