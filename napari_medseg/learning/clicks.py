@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from napari_medseg.networks.sam import PromptBatch, prompt_maps
+from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 Random = np.random.Generator
 _KINDS = ("box", "click", "scribble", "mask")

@@ -13,7 +13,8 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame, frame_of, grey_limits, normalise, picture
 
 if TYPE_CHECKING:
-    from napari_medseg.networks.sam import CompactSam, Encoded
+    from napari_medseg.networks.sam import CompactSam
+    from napari_medseg.networks.sam_decoder import Encoded
 
 
 class Looks:

@@ -30,6 +30,7 @@ WAY = "prompt"
 NETWORK = "sam"
 HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
 _NO_LOGIT = -20.0  # outside the frame: surely not the structure
+_PARTIAL_EVERY = 8  # slices
 _MOST_READINGS = 3  # alternatives offered for one click
 _MOST_ZOOM = 0.5  # a structure smaller than this part of the frame is looked at more closely
 
@@ -59,6 +60,40 @@ class Answer:
     others: tuple[tuple[Region, float], ...] = ()
 
 
+class Gathered:
+    """The answers to one request so far, laid slice by slice on the part asked for."""
+
+    def __init__(self, request: Request, names: list[str]) -> None:
+        self.request, self.n = request, 0
+        self.regions = {name: request.region() for name in names}
+        self.quality = {name: [0.0] * len(request.slices) for name in names}
+        self.doubt = np.zeros(request.part.shape, np.float32)
+        self.others: tuple[tuple[Region, float], ...] = ()
+
+    def add(self, name: str, index: int, answer: Answer) -> None:
+        """Lay one answer on its slice; of several structures the largest doubt is kept."""
+        axis, k = self.request.axis, index - self.request.slices[0]
+        np.moveaxis(self.regions[name], axis, 0)[k] = answer.region
+        doubt = np.moveaxis(self.doubt, axis, 0)
+        doubt[k] = np.maximum(doubt[k], 1.0 - np.abs(2.0 * answer.probability - 1.0))
+        self.quality[name][k] = answer.quality
+        self.others = answer.others
+        self.n += 1
+
+    def result(self, notes: tuple[str, ...] = ()) -> Segmentation:
+        """The proposal; readings of a click are offered where one structure on one slice was asked for."""
+        request = self.request
+        single = len(self.regions) == len(request.slices) == 1
+        alternatives = tuple(
+            Alternative(request.mask_of({name: np.expand_dims(region, request.axis)}), expected)
+            for name in self.regions
+            for region, expected in (self.others if single else ())
+        )
+        quality = {name: tuple(values) for name, values in self.quality.items()}
+        mask = request.mask_of(self.regions)
+        return Segmentation(mask, request.start, self.doubt, quality, alternatives, notes)
+
+
 class Sam:
     """A promptable model with its prepared slices; one volume at a time."""
 
@@ -82,38 +117,20 @@ class Sam:
         TaskError
             If nothing was pointed at on the slices asked for.
         """
-        self._notes = []
         names = [name for name in request.wanted if any(request.prompts_on(name, i) for i in request.slices)]
         if not names:
             raise TaskError("Nothing is pointed at on these slices; click, draw a box or scribble first.")
-        regions = {name: request.region() for name in names}
-        doubt = np.zeros(request.part.shape, np.float32)
-        quality = {name: [0.0] * len(request.slices) for name in names}
-        others: list[tuple[Region, float]] = []
-        n_done, n_all = 0, len(names) * len(request.slices)
+        self._notes = []
+        gathered = Gathered(request, names)
+        n_all = len(names) * len(request.slices)
         for name in names:
             for index, answer in self._follow(request, name):
-                k = index - request.slices[0]
-                np.moveaxis(regions[name], request.axis, 0)[k] = answer.region
-                seen = np.moveaxis(doubt, request.axis, 0)
-                seen[k] = np.maximum(seen[k], 1.0 - np.abs(2.0 * answer.probability - 1.0))
-                quality[name][k] = answer.quality
-                others = list(answer.others) if n_all == 1 else []
-                n_done += 1
-                partial = Segmentation(request.mask_of(regions), request.start) if n_done % 8 == 0 else None
-                yield Progress(n_done / n_all, f"{name}: slice {index}", partial)
-        alternatives = tuple(
-            Alternative(request.mask_of({names[0]: np.expand_dims(region, request.axis)}), expected)
-            for region, expected in others
-        )
-        return Segmentation(
-            request.mask_of(regions),
-            request.start,
-            doubt,
-            {name: tuple(values) for name, values in quality.items()},
-            alternatives,
-            tuple(dict.fromkeys([*self.looks.told(), *self._notes])),
-        )
+                gathered.add(name, index, answer)
+                if not answer.region.any():
+                    self._notes.append(f"{name}: nothing was found on {request.plane} slice {index}.")
+                partial = gathered.result() if gathered.n % _PARTIAL_EVERY == 0 else None
+                yield Progress(min(1.0, gathered.n / n_all), f"{name}: slice {index}", partial)
+        return gathered.result(tuple(dict.fromkeys([*self.looks.told(), *self._notes])))
 
     def _follow(self, request: Request, name: str) -> Iterator[tuple[int, Answer]]:
         """Yield (slice, answer): prompted slices first, then outwards from each, mask by mask."""
@@ -167,7 +184,7 @@ class Sam:
         """Ask the network about one frame and bring its answer back to the slice."""
         import torch
 
-        from napari_medseg.networks.sam import PromptBatch, prompt_maps
+        from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
         encoded = self.looks.at(request.volume, request.plane, index, frame)
         points, labels, previous = (torch.from_numpy(part)[None] for part in what.on_canvas(frame))

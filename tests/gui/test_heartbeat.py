@@ -50,9 +50,7 @@ class Heart:
 @pytest.mark.slow
 def test_the_window_never_freezes_at_work(desk, phantom, qtbot):
     if os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5:
-        pytest.skip(
-            "The machine is busy, so pauses would not be ours; run this on an idle one."
-        )
+        pytest.skip("The machine is busy, so pauses would not be ours; run this on an idle one.")
     volume, mask = ct_phantom((100, 512, 512))
     brightest = max(mask.names, key=lambda name: volume.array[mask.of(name)].mean())
     region = mask.of(brightest)

@@ -21,7 +21,8 @@ from napari_medseg.core.structure import Structure
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods.sam import Sam, Settings, build, stability
-from napari_medseg.networks.sam import Encoded, PromptBatch
+from napari_medseg.networks.sam_decoder import Encoded
+from napari_medseg.networks.sam_prompts import PromptBatch
 from tests.models import tiny_sam
 
 TASK = task_of("t", ("thing",))
@@ -203,6 +204,13 @@ def test_no_prompt_and_no_model_are_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="none is installed"):
         build(Settings(), None, "cpu")
     assert isinstance(build(Settings(), tiny_sam(tmp_path), "cpu"), Sam)
+
+
+def test_finding_nothing_is_said() -> None:
+    outside = MaskPrompt("thing", "axial", 2, np.zeros((120, 200), bool))
+    found = ask(sam(), volume(), outside)
+    assert not found.mask.of("thing").any()
+    assert found.notes == ("thing: nothing was found on axial slice 2.",)
 
 
 def test_colour_and_odd_sizes() -> None:

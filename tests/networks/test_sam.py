@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from napari_medseg.core.errors import WeightsError
-from napari_medseg.networks.sam import CompactSam, PromptBatch, build_sam, prompt_maps
+from napari_medseg.networks.sam import CompactSam, build_sam
+from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 
 @pytest.fixture(scope="module")
