@@ -79,6 +79,8 @@ class Dataset:
         these overlap (disc = rim and cup); elsewhere each class is one region.
     role : str
         "seen" may train what is released; "unseen" never does.
+    terms : str
+        The licence or terms the set names for itself; weights trained on it inherit them.
     dim : int
         2 for pictures, 3 for volumes.
     """
@@ -91,6 +93,7 @@ class Dataset:
     role: str
     dim: int
     items: tuple[Item, ...]
+    terms: str = ""
 
     def select(self, split: str) -> tuple[Item, ...]:
         """Items of one split; "all" gives every one."""
@@ -114,7 +117,9 @@ def read_dataset(folder: Path) -> Dataset:
         raise ReadError(f'{folder.name}/dataset.json needs a "role" of seen or unseen and a "dim" of 2 or 3.')
     pattern = Item(folder, folder, "", "", words["modality"], words["anatomy"], classes, regions)
     task = replace(task_of(folder.name, tuple(regions), **words), rules=_rules(regions))
-    return Dataset(folder.name, folder, task, classes, regions, role, dim, _items(folder, pattern))
+    terms = str(about.get("terms", "see the source of the data set"))
+    items = _items(folder, pattern)
+    return Dataset(folder.name, folder, task, classes, regions, role, dim, items, terms)
 
 
 def read_datasets(sources: Sequence[Path]) -> tuple[Dataset, ...]:

@@ -80,12 +80,12 @@ def pretrain(
     torch.manual_seed(seed)
     random = np.random.default_rng(seed + int(resume))
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
-    preparation = Preparation()
+    preparation = Preparation(long_side=settings.canvas)
     slices = []
     for position, dataset in enumerate(datasets):
         yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
         slices += load_slices(dataset, "train", preparation)
-    sampler = Sampler(slices, Preparation(long_side=settings.canvas), random)
+    sampler = Sampler(slices, preparation, random)
     network = CompactSam().to(device)
     average = CompactSam().to(device).eval()
     optimiser = torch.optim.AdamW(
@@ -229,8 +229,16 @@ def _release(
 ) -> None:
     """Write the averaged weights with their card."""
     sets = {one.name: len(one.select("train")) for one in datasets}
-    card = {"sets": sets, "settings": asdict(settings), "seed": seed, "seen": seen, "recipe": "pretrain"}
-    lines = "\n".join(f"- {name}: {n} training images" for name, n in sets.items())
+    terms = {one.name: one.terms for one in datasets}
+    card = {
+        "sets": sets,
+        "terms": terms,
+        "settings": asdict(settings),
+        "seed": seed,
+        "seen": seen,
+        "recipe": "pretrain",
+    }
+    lines = "\n".join(f"- {name}: {n} training images; terms: {terms[name]}" for name, n in sets.items())
     text = (
         f"# {out.name}\n\nA compact promptable SAM (compact-1), trained from nothing by "
         f"`medseg train --recipe pretrain`: {seen['samples']} prompted targets in {seen['steps']} steps.\n"

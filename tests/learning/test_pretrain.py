@@ -39,7 +39,7 @@ def write_dataset(folder: Path, role: str = "seen", n: int = 6) -> Path:
         writer = csv.DictWriter(file, ["file", "group", "split"])
         writer.writeheader()
         writer.writerows(rows)
-    about = {"classes": {"0": "background", "1": "disc"}, "modality": "drawing", "role": role}
+    about = {"classes": {"0": "background", "1": "disc"}, "modality": "drawing", "role": role, "terms": "free"}
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
@@ -64,7 +64,7 @@ def test_it_learns_and_writes_a_model(tmp_path: Path, small: None) -> None:
     model = read_model(folder, "cache")
     assert model.card["sets"] == {"discs": 3}
     assert model.card["seen"]["steps"] == len(losses)
-    assert "discs: 3 training images" in (folder / "card.md").read_text()
+    assert "discs: 3 training images; terms: free" in (folder / "card.md").read_text()
     assert all(torch.isfinite(value).all() for value in load_state(model).values())
 
 
