@@ -20,6 +20,7 @@ from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
 from napari_medseg.gui.screen import Screen
 from napari_medseg.gui.sections import Sections
+from napari_medseg.gui.tidy import TIDY
 
 if TYPE_CHECKING:
     from napari_medseg.core.model import Model
@@ -117,6 +118,13 @@ class Deeds(QObject):
         """Take over what was painted on the slice on screen."""
         plane, index = self.screen.place
         self.bench.stroke(plane, index, region)
+
+    def tidy(self, name: str) -> None:
+        """Repair the outline on the slice on screen."""
+        work, (plane, index) = self.bench.in_hand(), self.screen.place
+        axis = work.volume.geometry.axis_of(plane)
+        pixel = tuple(size for a, size in enumerate(work.volume.geometry.spacing) if a != axis)
+        self.bench.stroke(plane, index, TIDY[name](work.shown(work.current, plane, index), pixel))
 
     def run(self) -> None:
         """Ask the method for the slices chosen."""

@@ -132,6 +132,7 @@ class Panel(QWidget):
         s.tools.mask_requested.connect(guard(act["mask"]))
         s.tools.sign_requested.connect(deeds.set_sign)
         s.tools.size_requested.connect(self.canvas.set_brush_size)
+        s.tools.tidy_requested.connect(guard(deeds.tidy))
         s.get_mask.run_requested.connect(guard(deeds.run))
         s.get_mask.cancel_requested.connect(deeds.cancel)
         s.get_mask.choice_changed.connect(deeds.choose)

@@ -152,7 +152,7 @@ class StructuresSection(QWidget):
             if item is None:
                 item = QTreeWidgetItem(self.tree)
                 item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-                item.setTextAlignment(SIZE, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter))
+                item.setTextAlignment(SIZE, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             self._fill_line(item, line)
         self._filling = False
 

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medseg.gui.keys import KEYS, with_key
 from napari_medseg.gui.style import icon, mark
+from napari_medseg.gui.tidy import TIDY
 
 _HELP = {
     "point": "Click on the structure; Ctrl-click for the other sign",
@@ -27,6 +37,7 @@ class ToolsSection(QWidget):
     mask_requested = Signal()
     sign_requested = Signal(bool)
     size_requested = Signal(int)
+    tidy_requested = Signal(str)  # a name of TIDY
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -42,7 +53,21 @@ class ToolsSection(QWidget):
         self.brush_size.setToolTip("Brush size in pixels  [ [ and ] with the brush in hand ]")
         self.brush_size.valueChanged.connect(self._on_size)
         self._size_text = mark(QLabel("10 px", self), quiet=True)
+        self.tidy = self._tidy_button()
         self._lay_out()
+
+    def _tidy_button(self) -> QToolButton:
+        button = QToolButton(self)
+        button.setText("Tidy \u25be")
+        button.setToolTip("Repair the outline on this slice; counts as your own stroke")
+        button.setAccessibleName("Tidy the outline")
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        for name in TIDY:
+            menu.addAction(name).triggered.connect(lambda _checked, n=name: self.tidy_requested.emit(n))
+        button.setMenu(menu)
+        return button
 
     def _make(self, drawn: str, text: str, key: str, tip: str) -> QToolButton:
         button = QToolButton(self)
@@ -76,6 +101,7 @@ class ToolsSection(QWidget):
         line.addWidget(mark(QLabel("Brush size", self), quiet=True))
         line.addWidget(self.brush_size, 1)
         line.addWidget(self._size_text)
+        line.addWidget(self.tidy)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)

@@ -7,7 +7,7 @@ Pieces are connected where voxels share a face (on a slice: an edge).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Region
 
 Spacing = tuple[float, ...]
-How = Literal["add", "subtract", "intersect"]
 
 
 def fill_holes(region: Region) -> Region:
@@ -90,13 +89,6 @@ def shrink(region: Region, distance: float, spacing: Spacing) -> Region:
     result = region.copy()
     result[where] &= ndimage.distance_transform_edt(region[where], sampling=spacing) > distance
     return result
-
-
-def combine(first: Region, second: Region, how: How) -> Region:
-    """Add the second region to the first, subtract it from it, or keep what both share."""
-    if how == "add":
-        return first | second
-    return first & (~second if how == "subtract" else second)
 
 
 def _pieces(region: Region) -> tuple[NDArray[Any], NDArray[np.int64]]:

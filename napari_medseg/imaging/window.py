@@ -51,18 +51,6 @@ def percentile_window(array: NDArray[Any]) -> Window:
     return Window((low + high) / 2, width, "auto")
 
 
-def apply_window(array: NDArray[Any], window: Window) -> NDArray[np.float32]:
-    """Map values to 0 (black and darker) to 1 (white and brighter).
-
-    Source
-    ------
-    DICOM PS3.3, C.11.2.1.3.2, the exact linear function.
-    """
-    low, high = window.limits
-    scaled = (np.asarray(array, np.float32) - np.float32(low)) / np.float32(high - low)
-    return np.asarray(np.clip(scaled, 0.0, 1.0), np.float32)
-
-
 def is_ct(volume: Volume) -> bool:
     """Whether the values are Hounsfield units: CT by DICOM's or a data set's words, not an 8-bit picture."""
     return volume.modality.upper().split("(")[0].split()[-1:] == ["CT"] and volume.array.dtype != np.uint8

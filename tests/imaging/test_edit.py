@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.imaging.edit import combine, fill_holes, grow, keep_largest, remove_islands, shrink, smooth
+from napari_medseg.imaging.edit import fill_holes, grow, keep_largest, remove_islands, shrink, smooth
 
 RNG = np.random.default_rng(0)
 SHAPES = [(12, 15, 18), (30, 34)]
@@ -87,10 +87,3 @@ def test_a_length_below_nothing_is_refused() -> None:
     for edit in (grow, shrink, smooth):
         with pytest.raises(TaskError, match="0 mm or more, not -1"):
             edit(np.ones((3, 3), bool), -1, (1, 1))
-
-
-def test_combining() -> None:
-    first, second = np.array([True, True, False, False]), np.array([True, False, True, False])
-    assert combine(first, second, "add").tolist() == [True, True, True, False]
-    assert combine(first, second, "subtract").tolist() == [False, True, False, False]
-    assert combine(first, second, "intersect").tolist() == [True, False, False, False]

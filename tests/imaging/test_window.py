@@ -5,7 +5,7 @@ import pytest
 
 from napari_medseg.core.geometry import Geometry, from_spacing
 from napari_medseg.core.volume import Volume, Window
-from napari_medseg.imaging.window import CT, apply_window, default_window, is_ct, presets
+from napari_medseg.imaging.window import CT, default_window, is_ct, presets
 
 GEOMETRY = Geometry((2, 3, 4), from_spacing((1.0, 1.0, 1.0)))
 
@@ -57,9 +57,3 @@ def test_constant_and_sparse_images_have_a_width() -> None:
 def test_a_picture_shows_all_it_has() -> None:
     array = np.full((1, 3, 4), 9, np.uint8)
     assert default_window(Volume(array, Geometry.of_pixels((1, 3, 4)))).limits == (0, 255)
-
-
-def test_values_become_nought_to_one() -> None:
-    shown = apply_window(np.array([-1000, -160, 40, 240, 3000]), CT[0])
-    assert shown.dtype == np.float32
-    assert shown.tolist() == [0, 0, 0.5, 1, 1]

@@ -39,7 +39,12 @@ def write_dataset(folder: Path, role: str = "seen", n: int = 6) -> Path:
         writer = csv.DictWriter(file, ["file", "group", "split"])
         writer.writeheader()
         writer.writerows(rows)
-    about = {"classes": {"0": "background", "1": "disc"}, "modality": "drawing", "role": role, "terms": "free"}
+    about = {
+        "classes": {"0": "background", "1": "disc"},
+        "modality": "drawing",
+        "role": role,
+        "terms": "free",
+    }
     (folder / "dataset.json").write_text(json.dumps(about))
     return folder
 
