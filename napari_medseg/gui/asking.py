@@ -12,7 +12,7 @@ import numpy as np
 from napari_medseg import workflow
 from napari_medseg.core.correction import Fixed
 from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask, Region
+from napari_medseg.core.mask import Mask, Region, slab
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Request, Segmentation
@@ -213,7 +213,7 @@ def _on_slice(mask: Mask, answer: Answer, spot: Spot) -> Region:
     geometry = answer.question.work.volume.geometry
     axis = geometry.axis_of(plane)
     start = answer.result.start
-    part = np.take(mask.of(name), index - start[axis], axis=axis)
+    part = mask.of(name, slab(axis, index - start[axis], index - start[axis] + 1)).squeeze(axis)
     shape = tuple(n for a, n in enumerate(geometry.shape) if a != axis)
     if part.shape == shape:
         return np.asarray(part)

@@ -96,28 +96,13 @@ class GetMaskSection(QWidget):
         return spin
 
     def _lay_out(self) -> None:
-        top, scope, extent = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        top, scope = QHBoxLayout(), QHBoxLayout()
         top.addWidget(self.method, 3)
         top.addWidget(self.model, 2)
         for button in self.scopes.values():
             scope.addWidget(button, 1)
-        self._extent = QWidget(self)
-        extent = QHBoxLayout(self._extent)
-        extent.setContentsMargins(0, 0, 0, 0)
-        extent.addWidget(mark(QLabel("Slices", self), quiet=True))
-        extent.addWidget(self.first, 1)
-        extent.addWidget(mark(QLabel("to", self), quiet=True))
-        extent.addWidget(self.last, 1)
-        self._extent.hide()
-        idle, running = QWidget(self), QWidget(self)
-        for page, widgets in ((idle, (self.run_button,)), (running, (self.bar, self.cancel_button))):
-            line = QHBoxLayout(page)
-            line.setContentsMargins(0, 0, 0, 0)
-            for widget in widgets:
-                line.addWidget(widget, 1 if widget is not self.cancel_button else 0)
-        self._pages = QStackedLayout()
-        self._pages.addWidget(idle)
-        self._pages.addWidget(running)
+        self._extent = self._make_extent()
+        self._pages = self._make_pages()
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(_WORTH_SAYING)
@@ -130,6 +115,30 @@ class GetMaskSection(QWidget):
             column.addLayout(layout)
         column.addWidget(self._extent)
         column.addLayout(self._pages)
+
+    def _make_extent(self) -> QWidget:
+        """The line for a range of slices, hidden until it is wanted."""
+        line = QWidget(self)
+        extent = QHBoxLayout(line)
+        extent.setContentsMargins(0, 0, 0, 0)
+        extent.addWidget(mark(QLabel("Slices", self), quiet=True))
+        extent.addWidget(self.first, 1)
+        extent.addWidget(mark(QLabel("to", self), quiet=True))
+        extent.addWidget(self.last, 1)
+        line.hide()
+        return line
+
+    def _make_pages(self) -> QStackedLayout:
+        """The button that runs, and in its place how far the run has come."""
+        pages = QStackedLayout()
+        for widgets in ((self.run_button,), (self.bar, self.cancel_button)):
+            page = QWidget(self)
+            line = QHBoxLayout(page)
+            line.setContentsMargins(0, 0, 0, 0)
+            for widget in widgets:
+                line.addWidget(widget, 1 if widget is not self.cancel_button else 0)
+            pages.addWidget(page)
+        return pages
 
     def set_menu(self, entries: Mapping[str, Entry], chosen: str) -> None:
         """List the methods under the way they are used."""

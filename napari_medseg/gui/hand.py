@@ -55,7 +55,7 @@ class Hand(QObject):
         plane, index = screen.place
         value = work.proposal.places[work.current][1]
         array = work.proposal.arrays[screen.masks["proposal"].index(layer)]
-        painted = np.take(array, index, axis=work.volume.geometry.axis_of(plane)) == value
+        painted = (array[work.slab(plane, index)] == value).squeeze(work.volume.geometry.axis_of(plane))
         screen.give_back(layer)
         self._unseed()
         self.stroked.emit(painted)

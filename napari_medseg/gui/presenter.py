@@ -117,12 +117,21 @@ def size_of(n_voxels: int, geometry: Geometry) -> str:
     if not n_voxels:
         return ""
     if not geometry.spacing_known:
-        return f"{n_voxels:,} px"
+        return f"{_brief(n_voxels)} px"
     if geometry.is_2d:
         _, y, x = geometry.spacing
         return f"{n_voxels * y * x / 100:.2f} cm²"
     ml = n_voxels * geometry.voxel_ml
     return f"{ml:.0f} mL" if ml >= 100 else f"{ml:.1f} mL" if ml >= 1 else f"{ml:.2f} mL"
+
+
+def _brief(n: int) -> str:
+    """A count in five characters or less: 999, 30.1k, 1.25M."""
+    for size, letter in ((1_000_000, "M"), (1000, "k")):
+        if n >= size * 0.9995:
+            value = n / size
+            return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}{letter}"
+    return str(n)
 
 
 def _short(folder: Path | None) -> str:

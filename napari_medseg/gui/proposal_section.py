@@ -54,16 +54,7 @@ class ProposalSection(QWidget):
         )
         self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
         mark(self.accept_button, main=True)
-        self.all_button = QToolButton(self)
-        self.all_button.setText("All \u25be")
-        self.all_button.setToolTip("Accept or discard everything proposed on this plane")
-        self.all_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(self.all_button)
-        menu.addAction(f"&Accept all proposed slices\t{KEYS['accept all']}", self.accept_all_requested.emit)
-        menu.addAction(
-            f"&Discard all proposed slices\t{KEYS['discard all']}", self.discard_all_requested.emit
-        )
-        self.all_button.setMenu(menu)
+        self.all_button = self._make_all_button()
         self.about = QLabel(self)
         self.sure = QLabel(self)
         self.sure.setToolTip("The overlap with the true outline that the model itself expects, 0 to 1")
@@ -80,6 +71,20 @@ class ProposalSection(QWidget):
         button.setToolTip(with_key(tip, key))
         button.setAccessibleName(text)
         button.clicked.connect(wish)
+        return button
+
+    def _make_all_button(self) -> QToolButton:
+        """The menu for everything proposed at once."""
+        button = QToolButton(self)
+        button.setText("All \u25be")
+        button.setToolTip("Accept or discard everything proposed on this plane")
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        menu.addAction(f"&Accept all proposed slices\t{KEYS['accept all']}", self.accept_all_requested.emit)
+        menu.addAction(
+            f"&Discard all proposed slices\t{KEYS['discard all']}", self.discard_all_requested.emit
+        )
+        button.setMenu(menu)
         return button
 
     def _other(self, number: int) -> QToolButton:

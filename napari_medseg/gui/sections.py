@@ -31,6 +31,11 @@ class Sections(QWidget):
         self.task = TaskForm(self)
         self.drawers.add("task", "&Task", self.task)
         self.drawers.add("settings", "Settin&gs", QWidget(self))
+        self._lay_out()
+        self.setMinimumWidth(WIDTH)
+        self.setMaximumWidth(2 * WIDTH)
+
+    def _lay_out(self) -> None:
         warning = mark(QLabel("Research use, not a medical device", self), quiet=True)
         warning.setAccessibleName("Research use, not a medical device")
         column = QVBoxLayout(self)
@@ -51,8 +56,6 @@ class Sections(QWidget):
                 column.addWidget(mark(QLabel(title, self), title=True))
             column.addWidget(widget, 1 if widget is self.structures else 0)
         column.addWidget(warning)
-        self.setMinimumWidth(WIDTH)
-        self.setMaximumWidth(2 * WIDTH)
 
     def set_theme(self, theme: str) -> None:
         """Wear the colours of a napari theme."""

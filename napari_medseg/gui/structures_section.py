@@ -27,7 +27,7 @@ from napari_medseg.gui.keys import with_key
 from napari_medseg.gui.style import icon, swatch
 
 NAME, SIZE, EYE, LOCK, STATE = range(5)
-_WIDTHS = {SIZE: 66, EYE: 24, LOCK: 24, STATE: 24}
+_WIDTHS = {EYE: 24, LOCK: 24, STATE: 24}
 _LINE = 24  # pixels
 
 
@@ -99,6 +99,7 @@ class StructuresSection(QWidget):
         header.setStretchLastSection(False)
         header.setMinimumSectionSize(20)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        header.setSectionResizeMode(SIZE, QHeaderView.ResizeMode.ResizeToContents)  # a name may be elided
         for column, width in _WIDTHS.items():
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Fixed)
             header.resizeSection(column, width)
