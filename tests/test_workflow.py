@@ -408,6 +408,8 @@ def test_training_and_scoring_refuse_nonsense(tmp_path: Path) -> None:
         finish(workflow.train([tmp_path], "alchemy", tmp_path / "out"))
     with pytest.raises(TaskError, match="more than 0 minutes"):
         finish(workflow.train([tmp_path], "pretrain", tmp_path / "out", minutes=float("nan")))
+    with pytest.raises(TaskError, match="no setting 'colour'"):
+        finish(workflow.train([tmp_path], "pretrain", tmp_path / "out", settings={"colour": "1"}))
     with pytest.raises(MedsegError, match="^[^\n]+$"):
         finish(workflow.evaluate(tmp_path / "a.png", tmp_path / "b.png"))
 

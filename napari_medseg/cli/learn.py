@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from napari_medseg.cli.options import AsJson, Device, answer, check_device, run
+from napari_medseg.cli.options import AsJson, Device, Settings, answer, check_device, overrides, run
 from napari_medseg.core.errors import ReadError, TaskError
 
 _Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Data-set folders.")]
@@ -54,15 +54,15 @@ def train(
     minutes: _Minutes = 60.0,
     resume: _Resume = False,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    settings: Settings = [],  # noqa: B006 - typer reads the default
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Train a model on data-set folders."""
     from napari_medseg import workflow
 
-    folder = run(
-        workflow.train(sources, recipe, out, minutes=minutes, resume=resume, device=device, seed=seed)
-    )
+    words: dict[str, Any] = {"minutes": minutes, "resume": resume, "device": device, "seed": seed}
+    folder = run(workflow.train(sources, recipe, out, settings=overrides(settings), **words))
     answer({"model": folder}, [f"The model is in {folder}"], as_json)
 
 

@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-Settings = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of the method.")]
+Settings = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be given again.")
+]
 
 
 class PlaneName(StrEnum):

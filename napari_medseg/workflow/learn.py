@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import Job
+from napari_medseg.core.settings import with_overrides
 
 RECIPES = ("pretrain",)
 
@@ -28,23 +29,35 @@ def train(
     resume: bool = False,
     device: str = "auto",
     seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
 ) -> Job[Path]:
     """Train a model on data-set folders and return the folder it was written to.
+
+    Parameters
+    ----------
+    settings : Mapping
+        Settings of the recipe by name; the others keep their defaults.
 
     Raises
     ------
     TaskError
-        If there is no such recipe, or the time is not positive.
+        If there is no such recipe or setting, or the time is not positive.
     """
     if recipe not in RECIPES:
         raise TaskError(f"There is no recipe '{recipe}'; the recipes are: {', '.join(RECIPES)}.")
     if not minutes > 0:
         raise TaskError(f"Training needs more than 0 minutes, not {minutes:g}.")
-    from napari_medseg.learning.pretrain import pretrain
+    from napari_medseg.learning.pretrain import Settings, pretrain
     from napari_medseg.workflow.lookup import choose_device
 
     return (
         yield from pretrain(
-            sources, Path(out), minutes=minutes, resume=resume, device=choose_device(device), seed=seed
+            sources,
+            Path(out),
+            minutes=minutes,
+            resume=resume,
+            device=choose_device(device),
+            seed=seed,
+            settings=with_overrides(Settings(), settings or {}),
         )
     )
