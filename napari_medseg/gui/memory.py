@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
@@ -16,8 +18,8 @@ from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
 from napari_medseg.gui.jobs import Worker
-from napari_medseg.gui.journal import KIND, pack, unpack
-from napari_medseg.gui.work import Spot, Work, start
+from napari_medseg.gui.keeping import Keeper
+from napari_medseg.gui.work import Spot, Work
 
 if TYPE_CHECKING:
     from napari_medseg.session.store import Session
@@ -70,6 +72,9 @@ class Memory(QObject):
         self._afresh = False
         self._latest: Work | None = None
         self._saving: Work | None = None
+        self._n_saves = 0  # asked for; edits say after which one they came
+        self._guard = Lock()  # for these five, which both threads change
+        self._keepers: WeakKeyDictionary[Volume, Keeper] = WeakKeyDictionary()
 
     def opened(self, source: Path, series: Any) -> Job[Opened]:
         """Open an image, find or add its case, and bring back what was accepted and what was not."""
@@ -83,12 +88,8 @@ class Memory(QObject):
         session = self._ensure()
         self.case_id = workflow.add_case(session, source, series or None, volume)
         yield Progress(0.8, "Looking for earlier work")
-        mask = session.load(self.case_id)
-        if mask is not None and not mask.geometry.same_grid(volume.geometry):
-            mask = None
-        work = start(volume, mask, session.task)
-        entries = [entry for entry in session.journal(self.case_id).read() if entry.kind == KIND]
-        work = unpack(work, entries)
+        keeper = self._keepers[volume] = Keeper(session, self.case_id)
+        work = keeper.read(volume)
         return Opened(work, source, len(work.pending))
 
     def unfinished(self, done: Callable[[tuple[Unfinished, ...]], None]) -> None:
@@ -98,24 +99,29 @@ class Memory(QObject):
 
     def note(self, work: Work, spots: Iterable[Spot], afresh: bool = False) -> None:
         """Record edits that are not accepted yet, as soon as the disk is free."""
-        waiting = self._latest is not None
-        self._latest = work
-        self._dirty |= set(spots)
-        self._afresh |= afresh
-        if not waiting:
-            self.worker.start(self._note, failed=self.failed.emit)
+        with self._guard:
+            self._latest = work
+            self._dirty |= set(spots)
+            self._afresh |= afresh
+        self.worker.start(self._note, failed=self.failed.emit)
 
     def save(self, work: Work) -> None:
         """Keep the accepted mask for good, as soon as the disk is free."""
-        waiting = self._saving is not None
-        self._saving = work
+        with self._guard:
+            self._saving = work
+            self._n_saves += 1
         self.kept.emit("saving…")
-        if not waiting:
-            self.worker.start(self._save, self._saved, failed=self.failed.emit)
+        self.worker.start(self._save, self._saved, failed=self._not_saved)
 
-    def _saved(self, revision: int) -> None:
-        if self._saving is None and revision:
+    def _saved(self, said: str | None) -> None:
+        if self._saving is None and said is not None:
             self.kept.emit("saved")
+        if said:
+            self.failed.emit(said)
+
+    def _not_saved(self, sentence: str) -> None:
+        self.kept.emit("not saved")
+        self.failed.emit(sentence)
 
     def log(self, seconds: float, clicks: int, changed_voxels: int) -> None:
         """Add to the record of how much work the case was."""
@@ -153,22 +159,20 @@ class Memory(QObject):
 
     def _note(self) -> Job[None]:
         yield Progress(0.0, "Keeping your edits")
-        work, spots, afresh = self._latest, self._dirty, self._afresh
-        self._latest, self._dirty, self._afresh = None, set(), False
-        if self.session is None or not self.case_id or work is None:
-            return
-        journal = self.session.journal(self.case_id)
-        if work.pending or work.prompts:
-            journal.append(KIND, *pack(work, sorted(spots if not afresh else work.pending), afresh))
-        else:
-            journal.clear()
+        with self._guard:
+            work, spots, afresh, n_saves = self._latest, self._dirty, self._afresh, self._n_saves
+            self._latest, self._dirty, self._afresh = None, set(), False
+        if work is not None and work.volume in self._keepers:
+            self._keepers[work.volume].note(work, spots, afresh, n_saves)
 
-    def _save(self) -> Job[int]:
+    def _save(self) -> Job[str | None]:
+        """Returns what to say about it, None if a newer one was kept in its place."""
         yield Progress(0.0, "Saving what you accepted")
-        work, self._saving = self._saving, None
-        if self.session is None or not self.case_id or work is None:
-            return 0
-        return self.session.accept(self.case_id, work.mask.copy(), work.volume)
+        with self._guard:
+            work, self._saving, number = self._saving, None, self._n_saves
+        if work is None or work.volume not in self._keepers:
+            return None
+        return self._keepers[work.volume].save(work.mask.copy(), work.volume, number)
 
     def _log(self, seconds: float, clicks: int, changed_voxels: int) -> Job[None]:
         yield Progress(0.0)
@@ -183,4 +187,5 @@ class Memory(QObject):
         yield Progress(0.0)
         if self.session is not None:
             self.session.close()
+        self._keepers.clear()
         self.session, self.case_id = None, ""
