@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -88,20 +88,20 @@ def _inside(where: Where, box: Where) -> Where:
     return z, y, x
 
 
-def back(work: Work, act: Act) -> Work:
-    """Take an act back."""
+def back(work: Work, act: Act) -> Generator[Work, None, None]:
+    """Take an act back, a change at a time; yields the work so far."""
     renamed = (act.renamed[1], act.renamed[0]) if act.renamed else None
     return _towards(work, act.before, [(c, c.before) for c in reversed(act.changes)], renamed)
 
 
-def again(work: Work, act: Act) -> Work:
-    """Do an act again."""
+def again(work: Work, act: Act) -> Generator[Work, None, None]:
+    """Do an act again, a change at a time; yields the work so far."""
     return _towards(work, act.after, [(c, c.after) for c in act.changes], act.renamed)
 
 
 def _towards(
     work: Work, then: Work, regions: Iterable[tuple[Change, Region]], renamed: tuple[str, str] | None
-) -> Work:
+) -> Generator[Work, None, None]:
     """Give the masks of `work` the structures and reviews of `then`, and these regions."""
     masks = {"mask": work.mask, "proposal": work.proposal}
     for which, like in (("mask", then.mask), ("proposal", then.proposal)):
@@ -109,7 +109,8 @@ def _towards(
     for change, region in regions:
         if change.structure in masks[change.which].names:
             masks[change.which] = masks[change.which].put(change.structure, region, change.where)
-    return replace(then, mask=masks["mask"], proposal=masks["proposal"])
+            yield work
+    yield replace(then, mask=masks["mask"], proposal=masks["proposal"])
 
 
 def _like(mask: Mask, then: Mask, renamed: tuple[str, str] | None) -> Mask:
@@ -163,18 +164,16 @@ class History:
         """The act that redo would do again."""
         return self._undone[-1] if self._undone else None
 
-    def undo(self, work: Work) -> tuple[Work, Act] | None:
-        """Take the last act back; None when there is none."""
-        if not self._done:
-            return None
-        act = self._done.pop()
-        self._undone.append(act)
-        return back(work, act), act
+    def undo(self, work: Work) -> Generator[Work, None, None]:
+        """Take the last act back, if there is one; the last work yielded is the one to go on with."""
+        if self._done:
+            act = self._done.pop()
+            self._undone.append(act)
+            yield from back(work, act)
 
-    def redo(self, work: Work) -> tuple[Work, Act] | None:
-        """Do again what was taken back last; None when there is nothing."""
-        if not self._undone:
-            return None
-        act = self._undone.pop()
-        self._done.append(act)
-        return again(work, act), act
+    def redo(self, work: Work) -> Generator[Work, None, None]:
+        """Do again what was taken back last, if anything, in the same way."""
+        if self._undone:
+            act = self._undone.pop()
+            self._done.append(act)
+            yield from again(work, act)

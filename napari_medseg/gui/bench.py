@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal
@@ -101,23 +101,32 @@ class Bench(QObject):
             The act it came of, which then takes both back.
         """
         before = self.in_hand()
-        last: list[Work] = [before]
         changes: list[Change] = []
 
-        def pieces() -> Generator[None, None, None]:
+        def works() -> Generator[Work, None, None]:
             for work, more in begin(before):
-                last[0] = work
                 changes.extend(more)
-                yield
+                yield work
 
-        def done() -> None:
-            act = Act(label, before, last[0], tuple(changes))
+        def done(after: Work) -> None:
+            act = Act(label, before, after, tuple(changes))
             if onto is None or not self.history.extend(onto, act):
                 self.history.push(act)
-            self._become(last[0])
+            self._become(after)
             then()
 
-        self.steps.start(pieces(), done)
+        self._follow(before, works(), done)
+
+    def _follow(self, before: Work, works: Iterable[Work], done: Callable[[Work], None]) -> None:
+        """Go through works, one a piece, and do something with the last one."""
+        last = [before]
+
+        def pieces() -> Generator[None, None, None]:
+            for work in works:
+                last[0] = work
+                yield
+
+        self.steps.start(pieces(), lambda: done(last[0]))
 
     def undo(self) -> None:
         """Take the last act back, of whatever kind."""
@@ -127,21 +136,24 @@ class Bench(QObject):
         """Do again what was taken back."""
         self._travel(self.history.redo)
 
-    def _travel(self, way: Callable[[Work], tuple[Work, Act] | None]) -> None:
-        travelled = way(self.in_hand())
-        if travelled is not None:
-            self.upset.emit()
-            self._become(travelled[0])
+    def _travel(self, way: Callable[[Work], Generator[Work, None, None]]) -> None:
+        before = self.in_hand()
+
+        def done(after: Work) -> None:
+            if after is not before:
+                self.upset.emit()
+                self._become(after)
+
+        self._follow(before, way(before), done)
 
     def _become(self, work: Work) -> None:
         """Go on with another state of the work; what is accepted and what is not both go to the disk."""
         before, self.work = self.work, work
         if before is None:
             return
-        structures = before.mask.structures != work.mask.structures
-        accepted = (
-            before.mask.reviewed != work.mask.reviewed or before.mask.provenance != work.mask.provenance
-        )
+        was, now = before.mask, work.mask
+        structures = was.structures != now.structures
+        accepted = was.reviewed != now.reviewed or was.provenance != now.provenance
         if accepted or (structures and any(work.voxels.values())):
             self.memory.save(work)
         self.memory.note(work, touched(before, work), afresh=structures)
@@ -175,17 +187,12 @@ class Bench(QObject):
         def pieces(work: Work) -> Steps_:
             for index in waiting:
                 seen = (plane, index) in self.seen
-                step = edits.accept(work, plane, index, seen, seconds / len(waiting))
-                work = step[0]
-                yield step
+                work, changes = edits.accept(work, plane, index, seen, seconds / len(waiting))
+                yield work, changes
 
-        n_seen = sum((plane, index) in self.seen for index in waiting)
-        said = (
-            f"{len(waiting)} slices accepted; the {len(waiting) - n_seen} you did not look at are marked so."
-        )
-        self.do_in_pieces(
-            "accept", pieces, then=lambda: self.said.emit(said) if n_seen < len(waiting) else None
-        )
+        n, unseen = len(waiting), sum((plane, index) not in self.seen for index in waiting)
+        said = f"{n} slices accepted; the {unseen} you did not look at are marked so."
+        self.do_in_pieces("accept", pieces, then=lambda: self.said.emit(said) if unseen else None)
         self.memory.log(seconds, clicks, changed)
 
     def discard(self) -> None:
@@ -204,9 +211,8 @@ class Bench(QObject):
 
         def pieces(work: Work) -> Steps_:
             for index in waiting:
-                step = edits.discard(work, plane, index)
-                work = step[0]
-                yield step
+                work, changes = edits.discard(work, plane, index)
+                yield work, changes
 
         self.upset.emit()
         self.do_in_pieces("discard", pieces)
@@ -233,13 +239,12 @@ class Bench(QObject):
     def remove_structure(self, name: str) -> None:
         """Take a structure away."""
         self.upset.emit()
-        self.do("removal", edits.remove_structure(self.in_hand(), name))
+        self.do_in_pieces("removal", lambda work: edits.remove_structure(work, name))
 
     def set_task(self, task: Task) -> None:
         """Say what is outlined; structures not listed yet are added."""
         work = self.in_hand()
-        for structure in task.structures:
-            if structure.name not in work.mask.names:
-                work = edits.add_structure(work, structure.name)
+        for name in [name for name in task.structure_names if name not in work.mask.names]:
+            work = edits.add_structure(work, name)
         self.do("task", replace(edits.drop_untitled(work, task.structure_names), task=task))
         self.memory.set_task(replace(task, structures=self.in_hand().mask.structures))

@@ -6,7 +6,7 @@ edited in place, so that a stroke costs a slice and not a volume.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ import numpy as np
 from napari_medseg.core.correction import Correction, obey
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import EVERYWHERE, Mask, Provenance, Region
+from napari_medseg.core.mask import Mask, Provenance, Region, slab
 from napari_medseg.core.prompts import Prompt, slice_of
 from napari_medseg.core.structure import UNTITLED, Structure, colour_of
 from napari_medseg.gui.acts import Change, count, put
@@ -120,21 +120,31 @@ def change_structure(work: Work, name: str, structure: Structure) -> Work:
     )
 
 
-def remove_structure(work: Work, name: str) -> Step:
-    """Take a structure away with all that belongs to it; the last one cannot go."""
+def remove_structure(work: Work, name: str) -> Generator[Step, None, None]:
+    """Take a structure away with all that belongs to it, a slice at a time; the last one cannot go.
+
+    Yields
+    ------
+    The work so far, which holds the structure until the last piece, and what the piece changed.
+    """
     if len(work.mask.names) == 1:
         raise TaskError("The last structure cannot be removed; rename it, or discard its outlines.")
-    nothing = np.zeros(work.volume.geometry.shape, bool)
-    mask, first = put(work.mask, "mask", name, EVERYWHERE, nothing)
-    proposal, second = put(work.proposal, "proposal", name, EVERYWHERE, nothing)
-    mask, proposal = mask.remove(name), proposal.remove(name)
+    for index in range(work.volume.geometry.shape[0]):
+        where = slab(0, index, index + 1)
+        nothing = np.zeros_like(work.mask.of(name, where))
+        _, first = put(work.mask, "mask", name, where, nothing)
+        _, second = put(work.proposal, "proposal", name, where, nothing)
+        yield work, first + second
+    mask = work.mask.remove(name)
+    yield work, ()
+    proposal = work.proposal.remove(name)
     position = work.mask.names.index(name)
     current = mask.names[min(position, len(mask.names) - 1)] if work.current == name else work.current
     spots = [spot for spot in {*work.pending, *work.corrections} if spot[0] == name]
     work = replace(work, mask=mask, proposal=proposal, current=current)
     prompts = tuple(p for p in work.prompts if p.structure != name)
     voxels = {key: n for key, n in work.voxels.items() if key != name}
-    return replace(_forget(work, spots), prompts=prompts, voxels=voxels), first + second
+    yield replace(_forget(work, spots), prompts=prompts, voxels=voxels), ()
 
 
 def refuse_locked(work: Work, name: str) -> None:

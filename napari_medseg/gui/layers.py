@@ -103,7 +103,10 @@ def add_mask(viewer: Viewer, mask: Mask, display: Display, role: str = "mask") -
         layer = layers[position]
         if not np.may_share_memory(layer.data, data):
             layer.data = data
-        layer.colormap = words["colormap"]
+        if _differ(layer.colormap, words["colormap"]):
+            layer.colormap = words["colormap"]  # draws it too
+        else:
+            redraw((layer,))
     return layers
 
 
@@ -138,11 +141,21 @@ def _labels_words(
 
 
 def _add_labels(viewer: Viewer, data: NDArray[np.uint8], words: dict[str, Any]) -> Labels:
-    """Add a Labels layer, outlined if it is a mask."""
-    layer = viewer.add_labels(data, **words)
+    """Add a Labels layer below all prompts, outlined if it is a mask."""
+    from napari.layers import Labels
+
+    layer = Labels(data, **words)
     if words["metadata"][ROLE] == "mask":
         layer.contour = 1 if max(data.shape) <= _FINE else 2
+    prompts = [n for n, other in enumerate(viewer.layers) if other.metadata.get(ROLE) == "prompts"]
+    viewer.layers.insert(min(prompts, default=len(viewer.layers)), layer)
     return layer
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether two colour maps show any value in different colours."""
+    a, b = one.color_dict, other.color_dict
+    return a.keys() != b.keys() or any(not np.array_equal(a[value], b[value]) for value in a)
 
 
 def colormap(colours: dict[int, Colour]) -> Any:

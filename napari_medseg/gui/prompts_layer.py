@@ -50,11 +50,6 @@ class PromptLayers:
         self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
         self._shown = prompts
 
-    def raise_above(self, viewer: Viewer) -> None:
-        """Bring the prompts above all masks."""
-        for layer in (self.shapes, self.points):
-            viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
-
     def preview(self, path: NDArray[np.float64], kind: str, positive: bool) -> None:
         """Show what is being drawn; `path` is (N, 3) displayed indices."""
         if len(path) > 1:

@@ -98,6 +98,7 @@ class Screen(QObject):
             lambda: self._show_mask("mask", work.mask, display),
             lambda: self._show_mask("proposal", work.proposal, display),
             lambda: self._finish(work, display, PromptLayers(self.viewer, display)),
+            self._warm_up,
         )
         for stage in stages:
             self._busy = True
@@ -122,6 +123,13 @@ class Screen(QObject):
         self.viewer.layers.selection.active = self._brush_layer()
         self.set_tool(self.tool)
 
+    def _warm_up(self) -> None:
+        """Let napari make the brush's circle now rather than at the first stroke."""
+        layer = self._brush_layer()
+        if layer is not None and self.tool not in BRUSHES:
+            layer.mode = "paint"
+            layer.mode = "pan_zoom"
+
     def show(self, work: Work) -> None:
         """Show the work as it stands; only what differs is touched."""
         if self.display is None or self.prompts is None:
@@ -135,9 +143,8 @@ class Screen(QObject):
             self._show_mask("proposal", work.proposal, self.display)
         self.prompts.show(work, self.place[0])
         if self.viewer.layers.selection.active is not active:
-            self.viewer.layers.selection.active = (
-                active if active in self.viewer.layers else self._brush_layer()
-            )
+            known = active in self.viewer.layers
+            self.viewer.layers.selection.active = active if known else self._brush_layer()
         self._arm()
         self._busy = False
 
@@ -156,13 +163,8 @@ class Screen(QObject):
         if self._drawn.get(role) == key:
             redraw(self.masks[role])
             return
-        n_before = len(self.viewer.layers)
-        kept = self.masks[role]
         self.masks[role] = add_mask(self.viewer, seen, display, role)
-        redraw(kept)
         self._drawn[role] = key
-        if self.prompts is not None and len(self.viewer.layers) > n_before:
-            self.prompts.raise_above(self.viewer)
         for layer in self.masks[role]:
             layer.editable = role == "proposal"
             if role == "proposal" and layer not in self._heard:
@@ -220,8 +222,7 @@ class Screen(QObject):
         layer.preserve_labels = False
 
     def _on_move(self, _event: Any = None) -> None:
-        if self.display is not None and not self._busy and self.work is not None:
-            assert self.prompts is not None
+        if self.prompts is not None and self.work is not None and not self._busy:
             self.prompts.show(self.work, self.place[0])
             self.moved.emit()
 
