@@ -1,0 +1,359 @@
+"""The panel with the real promptable method and a model too small to be good.
+
+Weights are random, so nothing here looks at how well an outline fits: what is asserted is what the network
+is told, what the panel makes of its answer, and that nothing is lost when an answer does not come.
+"""
+
+from dataclasses import dataclass, field
+from threading import Event
+
+import numpy as np
+import pytest
+
+from napari_medseg import workflow
+from napari_medseg.core.prompts import Box, MaskPrompt, Point
+from napari_medseg.core.request import Request, Segmentation
+from napari_medseg.core.structure import UNTITLED
+from napari_medseg.gui.keys import KEYS
+from napari_medseg.networks.sam import CompactSam
+from tests.models import tiny_sam
+
+HERE = 6
+SPOT = (UNTITLED, "axial", HERE)
+AT = (HERE, 48, 48)
+SCALE = 64 / 96  # canvas pixels of the model in a pixel of the phantom
+
+
+@dataclass
+class Heard:
+    """What the method was asked and what the network was told; a run can be held at a step."""
+
+    requests: list[Request] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)  # (N, 2) of (x, y) on the canvas
+    labels: list[list[int]] = field(default_factory=list)
+    maps: list[np.ndarray] = field(default_factory=list)
+    partials: list[Segmentation] = field(default_factory=list)
+    hold_at: int = 0  # the step a run is held at, 0 for none
+    held: Event = field(default_factory=Event)
+    go_on: Event = field(default_factory=Event)
+    error: Exception | None = None  # raised once in place of an answer
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """Ears between panel, method and network; all of them stay the real ones."""
+    heard, segment, decode = Heard(), workflow.segment, CompactSam.decode
+
+    def listening(method, request):
+        heard.requests.append(request)
+        job, n = segment(method, request), 0
+        while True:
+            try:
+                step = next(job)
+            except StopIteration as stop:
+                return stop.value
+            n += 1
+            if step.partial is not None:
+                heard.partials.append(step.partial)
+            yield step
+            if n == heard.hold_at:
+                heard.held.set()
+                assert heard.go_on.wait(100)
+            if heard.error is not None:
+                error, heard.error = heard.error, None
+                raise error
+
+    def telling(network, encoded, prompts):
+        heard.points.append(prompts.points[0].numpy())
+        heard.labels.append(prompts.labels[0].tolist())
+        heard.maps.append(prompts.maps[0].numpy())
+        return decode(network, encoded, prompts)
+
+    monkeypatch.setattr(workflow, "segment", listening)
+    monkeypatch.setattr(CompactSam, "decode", telling)
+    yield heard
+    heard.go_on.set()
+
+
+@pytest.fixture
+def tiny(own_models):
+    """The small model where the user's own ones lie."""
+    return tiny_sam(own_models)
+
+
+@pytest.fixture
+def sam(tiny, heard, desk, phantom):
+    """A desk with the phantom's middle slice on screen and the small model chosen."""
+    desk.show(phantom[0])
+    desk.select_method("sam")
+    menu = desk.panel.sections.get_mask.model
+    desk.wait(lambda: menu.findData(tiny.name) >= 0)
+    menu.setCurrentIndex(menu.findData(tiny.name))
+    desk.go_to(HERE)
+    desk.wait_idle()
+    assert desk.panel.enquiry.choice.method == "sam" and desk.panel.enquiry.choice.model == tiny.name
+    return desk
+
+
+def click(desk, at=AT):
+    """Click and wait for the answer."""
+    desk.click(at)
+    desk.wait_idle()
+
+
+def said(desk):
+    """The sentence in the panel."""
+    return desk.panel.sections.message.text.text()
+
+
+def choose_scope(desk, name):
+    """Ask for a slice, a range or the volume."""
+    desk.panel.sections.get_mask.scopes[name].click()
+
+
+def follow_always(desk):
+    """Let the method go on however unsure it is, as a person would in the drawer of settings."""
+    section = desk.panel.sections.get_mask
+    section.set_settings({**section.choice.settings, "stop_below": 0.0})
+
+
+def test_a_click_brings_three_readings_and_a_key_the_next(sam, heard):
+    click(sam)
+    work, enquiry, bar = sam.work, sam.panel.enquiry, sam.panel.sections.proposal
+    assert [p.structure for p in work.prompts] == [UNTITLED]
+    assert work.pending[SPOT].method == "sam" and work.pending[SPOT].model == "tiny-sam"
+    assert heard.labels[-1] == [1]
+    np.testing.assert_allclose(heard.points[-1], [[48.5 * SCALE, 48.5 * SCALE]], atol=1.0)
+    readings = enquiry.answer.result.alternatives
+    assert len(readings) == 3
+    assert [r.quality for r in readings] == sorted((r.quality for r in readings), reverse=True)
+    assert [b.text() for b in bar.others if b.isVisible()] == [f"{r.quality:.2f}" for r in readings]
+    first = work.shown(*SPOT).copy()
+    for number in (1, 2, 0):
+        sam.key(KEYS["alternative"])
+        sam.wait_idle()
+        region = readings[number].mask.of(UNTITLED)[0]
+        np.testing.assert_array_equal(sam.work.shown(*SPOT), region)
+        assert sam.work.pending[SPOT].quality == pytest.approx(readings[number].quality)
+        assert [b.isChecked() for b in bar.others[:3]] == [n == number for n in range(3)]
+    bar.others[2].click()
+    sam.wait_idle()
+    np.testing.assert_array_equal(sam.work.shown(*SPOT), readings[2].mask.of(UNTITLED)[0])
+    for _ in range(4):
+        sam.key(KEYS["undo"])
+    np.testing.assert_array_equal(sam.work.shown(*SPOT), first)
+    sam.key(KEYS["undo"])
+    assert not sam.work.prompts and not sam.work.pending
+    assert len(heard.requests) == 1, "other readings and undo ask nobody"
+
+
+def test_no_other_reading_is_said_in_a_sentence(sam):
+    sam.key(KEYS["alternative"])
+    assert said(sam) == "There is no other reading here; a single point often gives several."
+
+
+def test_a_box_reaches_the_network_as_its_corners(sam, heard):
+    sam.key(KEYS["box"])
+    sam.drag((HERE, 30, 20), (HERE, 60, 70))
+    sam.wait_idle()
+    (box,) = sam.work.prompts
+    assert isinstance(box, Box) and (box.structure, box.index) == (UNTITLED, HERE)
+    np.testing.assert_allclose([box.start, box.stop], [(30, 20), (61, 71)], atol=1.0)
+    assert heard.labels[-1] == [2, 3]
+    corners = np.array([box.start[::-1], box.stop[::-1]])
+    first = next(n for n, labels in enumerate(heard.labels) if labels == [2, 3])
+    low, high = heard.points[first]
+    assert (low < high).all() and (high - low)[0] / (high - low)[1] == pytest.approx(
+        np.divide(*(corners[1] - corners[0])), rel=0.05
+    )
+    assert set(sam.work.pending) == {SPOT}
+    assert not any(b.isVisible() for b in sam.panel.sections.proposal.others)
+
+
+def test_a_click_outside_goes_to_the_network_with_all_that_was_said_before(sam, heard):
+    click(sam)
+    before = sam.work.shown(*SPOT).copy()
+    sam.key(KEYS["sign"])
+    assert sam.panel.sections.tools.sign.text().startswith("Outside")
+    click(sam, (HERE, 30, 60))
+    prompts = sam.work.prompts
+    assert [p.positive for p in prompts] == [True, False]
+    assert heard.requests[-1].prompts == prompts
+    assert heard.labels[-1] == [1, 0]
+    inside, outside = heard.points[-1]
+    assert outside[0] > inside[0] and outside[1] < inside[1]  # (x, y): to the right and above
+    asked = heard.requests[-1].previous.on_slice(*SPOT)
+    np.testing.assert_array_equal(asked, before)
+    assert heard.maps[-1][0].max() > 0, "the outline so far is told as well"
+    assert sam.panel.enquiry.answer.result.alternatives == ()
+    sam.key(KEYS["undo"])
+    assert sam.work.prompts == prompts[:1]
+    np.testing.assert_array_equal(sam.work.shown(*SPOT), before)
+
+
+def test_what_was_painted_and_erased_outlives_every_further_answer(sam, heard):
+    click(sam)
+    proposed = sam.work.shown(*SPOT).copy()
+    rows, columns = np.nonzero(proposed[20:76, 20:76])
+    y, x = 20 + int(rows[len(rows) // 2]), 20 + int(columns[len(rows) // 2])
+    n_asked = len(heard.requests)
+    sam.key(KEYS["eraser"])
+    sam.drag((HERE, y, x - 6), (HERE, y, x + 6))
+    sam.key(KEYS["brush"])
+    sam.drag((HERE, 90, 10), (HERE, 90, 30))
+    sam.wait_idle()
+    correction = sam.work.corrections[SPOT]
+    assert correction.erased.any() and len(heard.requests) == n_asked, "strokes ask nobody"
+    inside = sam.work.shown(*SPOT) & (correction.painted | ~proposed)
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    sam.key(KEYS["point"])
+    click(sam, (HERE, 40, 40))
+    assert len(heard.requests) == n_asked + 2
+    for request in heard.requests[-2:]:
+        fixed = request.fixed[UNTITLED][HERE]
+        np.testing.assert_array_equal(fixed < 0, correction.erased)
+        np.testing.assert_array_equal(fixed > 0, correction.painted)
+    shown = sam.work.shown(*SPOT)
+    assert not shown[correction.erased].any()
+    assert shown[correction.painted].all() and not (inside & ~shown)[correction.painted].any()
+    assert sam.work.state("axial", HERE) == "edited"
+
+
+def test_a_volume_run_follows_the_structure_to_every_slice(sam, heard):
+    follow_always(sam)
+    click(sam)
+    choose_scope(sam, "volume")
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    request = heard.requests[-1]
+    assert request.slices == tuple(range(12))
+    assert {type(p) for p in request.prompts} == {Point, MaskPrompt}
+    assert heard.partials and all(p.mask.geometry.shape == (12, 96, 96) for p in heard.partials)
+    assert set(sam.work.pending) == {(UNTITLED, "axial", n) for n in range(12)}
+    assert all(p.quality is not None and p.settings == {"stop_below": 0.0} for p in sam.work.pending.values())
+    assert "none" not in sam.panel.presenter.states()
+    sam.key(KEYS["undo"])
+    assert set(sam.work.pending) == {SPOT}, "one undo takes a run back"
+
+
+def test_a_range_run_asks_for_its_slices_only(sam, heard):
+    follow_always(sam)
+    click(sam)
+    section, position = sam.panel.sections.get_mask, sam.panel.presenter.position
+    choose_scope(sam, "range")
+    here = position(HERE)
+    section.first.setValue(here + 1 - 1)  # people count from 1
+    section.last.setValue(here + 1 + 2)
+    section.run_button.click()
+    sam.wait_idle()
+    wanted = sorted(position(p) for p in range(here - 1, here + 3))
+    assert heard.requests[-1].slices == tuple(wanted)
+    assert {spot[2] for spot in sam.work.pending} == set(wanted)
+
+
+def test_a_cancelled_run_leaves_everything_as_it_was(sam, heard):
+    follow_always(sam)
+    click(sam)
+    before, section = sam.work, sam.panel.sections.get_mask
+    choose_scope(sam, "volume")
+    heard.hold_at = 9  # after the first result in part
+    sam.key(KEYS["run"])
+    sam.wait(heard.held.is_set)
+    sam.wait(section.cancel_button.isVisible)
+    assert heard.partials and sam.panel.enquiry.busy
+    section.cancel_button.click()
+    assert not sam.panel.enquiry.busy and section.run_button.isVisible()
+    heard.hold_at = 0
+    heard.go_on.set()
+    sam.wait_idle()
+    assert sam.work is before and section.run_button.isVisible()
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    assert len(sam.work.pending) == 12
+
+
+def test_a_click_during_a_run_takes_its_place(sam, heard):
+    follow_always(sam)
+    click(sam)
+    choose_scope(sam, "volume")
+    heard.hold_at = 4
+    sam.key(KEYS["run"])
+    sam.wait(heard.held.is_set)
+    heard.hold_at = 0
+    sam.click((HERE, 40, 40))
+    heard.go_on.set()
+    sam.wait_idle()
+    assert [r.slices for r in heard.requests][-2:] == [tuple(range(12)), (HERE,)]
+    assert set(sam.work.pending) == {SPOT} and len(sam.work.prompts) == 2
+    assert sam.work.pending[SPOT].n_prompts == 2
+
+
+def test_a_run_goes_on_while_a_person_accepts(sam, heard):
+    follow_always(sam)
+    click(sam)
+    shown = sam.work.shown(*SPOT).copy()
+    choose_scope(sam, "volume")
+    heard.hold_at = 9
+    sam.key(KEYS["run"])
+    sam.wait(heard.held.is_set)
+    sam.key(KEYS["accept"])
+    assert sam.work.state("axial", HERE) == "accepted"
+    heard.go_on.set()
+    sam.wait_idle()
+    np.testing.assert_array_equal(sam.work.mask.on_slice(*SPOT), shown)
+    assert SPOT not in sam.work.pending, "an accepted slice is not proposed anew by an older question"
+
+
+def test_damaged_weights_are_said_and_the_prompt_is_kept(sam, tiny):
+    weights = tiny.folder / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-8] + b"\xff" * 8)
+    section = sam.panel.sections.get_mask
+    section.set_settings({"cut": 0.4})  # another choice, so that the model is loaded once more
+    sam.wait_idle()
+    click(sam)
+    assert said(sam) == (
+        "The weights of the model 'tiny-sam' are not those it was released with; install it again."
+    )
+    assert sam.panel.sections.message.text.property("alarm") == "true"
+    assert len(sam.work.prompts) == 1 and not sam.work.pending and section.run_button.isVisible()
+    weights.write_bytes(whole)
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    assert set(sam.work.pending) == {SPOT}
+
+
+def test_an_error_in_the_middle_of_a_run_loses_nothing(sam, heard):
+    follow_always(sam)
+    click(sam)
+    sam.key(KEYS["accept"])
+    sam.go_to(HERE + 1)
+    click(sam, (HERE + 1, 48, 48))
+    before = sam.work
+    choose_scope(sam, "volume")
+    heard.error = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    assert said(sam) == (
+        "This did not work (RuntimeError); nothing you did is lost. Try again, or choose another method."
+    )
+    assert sam.work is before and sam.panel.sections.get_mask.run_button.isVisible()
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    assert len(sam.work.pending) == 11 and sam.work.state("axial", HERE) == "accepted"
+
+
+def test_no_memory_left_is_said_with_a_way_out(sam, heard):
+    heard.error = MemoryError()
+    click(sam)
+    assert said(sam).startswith("There is not enough memory for this; ask for fewer slices")
+    click(sam)
+    assert set(sam.work.pending) == {SPOT}
+
+
+def test_a_run_without_a_prompt_says_what_to_do(sam):
+    sam.key(KEYS["run"])
+    sam.wait_idle()
+    assert "Nothing is pointed at on these slices" in said(sam)
+    assert not sam.work.pending and not sam.work.prompts
