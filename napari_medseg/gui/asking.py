@@ -16,6 +16,7 @@ from napari_medseg.core.mask import Mask, Region, slab
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Request, Segmentation
+from napari_medseg.core.settings import as_record, with_overrides
 from napari_medseg.gui import edits
 from napari_medseg.gui.work import Pending, Spot, Work
 
@@ -58,46 +59,46 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A method's result beside the question it answers."""
+    """A method's result beside the question it answers, and the model that gave it, by name and hash."""
 
     question: Question
     result: Segmentation
+    model: str = ""
 
 
 class Asker:
     """The methods that were made ready once; used on the inference thread only."""
 
     def __init__(self) -> None:
-        self._ready: dict[Any, Method] = {}
+        self._ready: dict[Any, tuple[Method, str]] = {}
         # Mesa's OpenGL and triton each bring an LLVM of their own, and the second one loaded ends the
         # process without a word. Nothing here compiles kernels, so torch is told that triton is absent.
         sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
     def job(self, question: Question, session: Session | None) -> Job[Answer]:
         """Make the method ready if it is not, ask it, and hold the answer to what a person decided."""
-        method = yield from self._method(question, session)
+        method, model = yield from self._method(question, session)
         yield Progress(0.05, "Looking at the image")
         result = yield from workflow.segment(method, request(question))
-        return Answer(question, result)
+        return Answer(question, result, model)
 
     def warm_up(self, question: Question, session: Session | None) -> Job[None]:
         """Do the slow part for these slices before anybody asks."""
-        method = yield from self._method(question, session)
+        method, _ = yield from self._method(question, session)
         yield from method.prepare(question.work.volume, question.plane, question.slices)
 
-    def _method(self, question: Question, session: Session | None) -> Job[Method]:
+    def _method(self, question: Question, session: Session | None) -> Job[tuple[Method, str]]:
         choice = question.choice
         task = question.work.asked
         key = (choice.key, task.structure_names if not question.promptable else ())
         if key not in self._ready:
             yield Progress(0.0, "Loading the model")
-            self._ready[key] = workflow.build(
-                choice.method,
-                model=choice.model,
-                settings=choice.settings,
-                session=session,
-                task=None if question.promptable else task,
+            wanted = None if question.promptable else task
+            model = workflow.model_for(choice.method, choice.model, session, wanted)
+            method = workflow.build(
+                choice.method, model=choice.model, settings=choice.settings, session=session, task=wanted
             )
+            self._ready[key] = (method, f"{model.name} {model.sha256[:12]}" if model else "")
         return self._ready[key]
 
 
@@ -230,7 +231,7 @@ def _facts(answer: Answer, name: str, number: int, question: Question) -> Pendin
     return Pending(
         quality=float(said[number]) if number < len(said) else None,
         method=choice.method,
-        model=choice.model,
-        settings=dict(choice.settings),
+        model=answer.model,
+        settings=as_record(with_overrides(workflow.menu()[choice.method].settings(), choice.settings)),
         n_prompts=n_prompts,
     )

@@ -127,7 +127,8 @@ class ProposalSection(QWidget):
         self.undo_button.setToolTip(
             with_key(f"Take back: {shown.undo}" if shown.undo else "Nothing to undo", "undo")
         )
-        words = "" if state == "none" else f" · {state}"
+        crowded = len(shown.alternatives) > 1  # the readings need the room; the legend names the state too
+        words = "" if state == "none" or crowded else f" · {state}"
         self.about.setText(f"Slice {shown.here + 1} of {n}{words}" if n > 1 else words.strip(" ·"))
         self.strip.setVisible(n > 1)
         self.strip.show_states(shown.states, shown.here)

@@ -121,7 +121,10 @@ def test_a_click_brings_three_readings_and_a_key_the_next(sam, heard):
     click(sam)
     work, enquiry, bar = sam.work, sam.panel.enquiry, sam.panel.sections.proposal
     assert [p.structure for p in work.prompts] == [UNTITLED]
-    assert work.pending[SPOT].method == "sam" and work.pending[SPOT].model == "tiny-sam"
+    facts = work.pending[SPOT]
+    name, sha = facts.model.split()
+    assert (facts.method, name, len(sha)) == ("sam", "tiny-sam", 12)
+    assert facts.settings["zoom"] is True and "memory" in facts.settings
     assert heard.labels[-1] == [1]
     np.testing.assert_allclose(heard.points[-1], [[48.5 * SCALE, 48.5 * SCALE]], atol=1.0)
     readings = enquiry.answer.result.alternatives
@@ -231,7 +234,7 @@ def test_a_volume_run_follows_the_structure_to_every_slice(sam, heard):
     assert {type(p) for p in request.prompts} == {Point, MaskPrompt}
     assert heard.partials and all(p.mask.geometry.shape == (12, 96, 96) for p in heard.partials)
     assert set(sam.work.pending) == {(UNTITLED, "axial", n) for n in range(12)}
-    assert all(p.quality is not None and p.settings == {"stop_below": 0.0} for p in sam.work.pending.values())
+    assert all(p.quality is not None and p.settings["stop_below"] == 0.0 for p in sam.work.pending.values())
     assert "none" not in sam.panel.presenter.states()
     sam.key(KEYS["undo"])
     assert set(sam.work.pending) == {SPOT}, "one undo takes a run back"
