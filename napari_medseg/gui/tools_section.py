@@ -41,7 +41,7 @@ class ToolsSection(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._colours = ("#ffffff", "#ffffff")
+        self.colours = ("#ffffff", "#ffffff")
         self.positive = True
         self.buttons = {name: self._button(name) for name in _HELP}
         self.sign = self._make("inside", "Inside", "sign", "Prompts mean: this belongs to the structure")
@@ -110,7 +110,7 @@ class ToolsSection(QWidget):
 
     def set_colours(self, text: str, on_current: str) -> None:
         """Draw the icons in the theme's colours."""
-        self._colours = (text, on_current)
+        self.colours = (text, on_current)
         for button in (*self.buttons.values(), self.sign):
             button.setIcon(icon(button.property("drawn"), text, on_current))
 
@@ -126,7 +126,7 @@ class ToolsSection(QWidget):
         self.sign.setText(f"{text}  {KEYS['sign']}")
         self.sign.setAccessibleName(f"Prompts mean {text.lower()}")
         self.sign.setProperty("drawn", drawn)
-        self.sign.setIcon(icon(drawn, *self._colours))
+        self.sign.setIcon(icon(drawn, *self.colours))
         meaning = "this belongs to the structure" if positive else "this does not belong to it"
         self.sign.setToolTip(with_key(f"Prompts mean: {meaning}", "sign"))
 
