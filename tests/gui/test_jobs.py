@@ -23,7 +23,7 @@ def test_jobs_run_in_order_on_one_thread_and_answer_on_ours(qtbot):
             done=lambda value: done.append((value, threading.current_thread())),
             tell=lambda step: told.append(step.partial),
         )
-    qtbot.waitUntil(lambda: not worker.busy)
+    qtbot.waitUntil(lambda: not worker.busy, timeout=60_000)
     assert done == [("a", threading.main_thread()), ("b", threading.main_thread())]
     assert told == ["one thread"] * 6
     worker.stop()
@@ -41,10 +41,10 @@ def test_a_cancelled_job_is_asked_for_no_more_and_says_nothing(qtbot):
         return "never"
 
     ticket = worker.start(job, done=said.append, failed=said.append)
-    qtbot.waitUntil(lambda: bool(steps))
+    qtbot.waitUntil(lambda: bool(steps), timeout=60_000)
     ticket.cancel()
     gate.set()
-    qtbot.waitUntil(lambda: not worker.busy)
+    qtbot.waitUntil(lambda: not worker.busy, timeout=60_000)
     assert len(steps) <= 2 and not said
     worker.stop()
 
@@ -63,7 +63,7 @@ def test_a_failure_is_one_sentence_and_the_next_job_runs(qtbot):
     ):
         worker.start(lambda error=error: failing(error), failed=said.append)
     worker.start(lambda: counting(1, "fine"), done=done.append)
-    qtbot.waitUntil(lambda: not worker.busy)
+    qtbot.waitUntil(lambda: not worker.busy, timeout=60_000)
     assert said[0] == "This file is torn; copy it again."
     assert "not enough memory" in said[1]
     assert "KeyError" in said[2] and "nothing you did is lost" in said[2]
@@ -102,7 +102,7 @@ def test_pieces_leave_the_window_alive_between_them(qtbot):
     timer.timeout.connect(lambda: beats.append(time.perf_counter()))
     timer.start(0)
     steps.start(pieces(), lambda: done.append(1))
-    qtbot.waitUntil(lambda: bool(done))
+    qtbot.waitUntil(lambda: bool(done), timeout=60_000)
     assert len(beats) >= 4
     steps.start(pieces(), lambda: done.append(2))
     steps.finish()

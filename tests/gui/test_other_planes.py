@@ -23,7 +23,7 @@ def shown(make_napari_viewer_proxy, qtbot):
     add_volume(viewer, volume)
     widget = OtherPlanes(viewer)
     viewer.window.add_dock_widget(widget, area="right")
-    qtbot.waitUntil(lambda: widget.panes[0].accessibleName() == "coronal")
+    qtbot.waitUntil(lambda: widget.panes[0].accessibleName() == "coronal", timeout=60_000)
     return viewer, Display(volume.geometry), widget
 
 
@@ -87,7 +87,9 @@ def test_the_wheel_turns_pages_and_a_double_click_swaps_planes(shown, qtbot):
     assert views.crosshair(viewer, display) == pytest.approx(np.add(before, (0, 1, 0)))
     qtbot.mouseDClick(coronal, Qt.MouseButton.LeftButton)
     assert views.plane(viewer, display) == "coronal"
-    qtbot.waitUntil(lambda: [pane.accessibleName() for pane in widget.panes] == ["axial", "sagittal"])
+    qtbot.waitUntil(
+        lambda: [pane.accessibleName() for pane in widget.panes] == ["axial", "sagittal"], timeout=60_000
+    )
 
 
 def test_what_changes_on_the_canvas_is_drawn_here_too(shown, qtbot):
@@ -101,14 +103,14 @@ def test_what_changes_on_the_canvas_is_drawn_here_too(shown, qtbot):
     drawn.clear()
     mask.put("block", np.ones(display.geometry.shape, bool))
     redraw(layers)
-    qtbot.waitUntil(lambda: bool(drawn))
+    qtbot.waitUntil(lambda: bool(drawn), timeout=60_000)
     assert drawn[-1][-1][0, 0, 0] > 200  # its red edge
 
 
 def test_closed_it_hears_nothing_more_and_without_an_image_it_is_empty(shown, qtbot):
     viewer, display, widget = shown
     viewer.layers.clear()
-    qtbot.waitUntil(lambda: widget.panes[0]._picture is None)
+    qtbot.waitUntil(lambda: widget.panes[0]._picture is None, timeout=60_000)
     widget.close()
     viewer.dims.order = display.order("coronal")
     add_volume(viewer, ct_phantom()[0])

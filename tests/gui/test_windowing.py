@@ -1,5 +1,6 @@
 """Windows on key and mouse, with real mouse events on the canvas of a real viewer."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -58,8 +59,12 @@ def drag(qtbot, layer, canvas, path, button=Qt.MouseButton.RightButton):
     seen = []
     for x, y in path[1:]:
         before = tuple(layer.contrast_limits)
-        send(canvas, QEvent.Type.MouseMove, x, y, button)
-        qtbot.waitUntil(lambda before=before: tuple(layer.contrast_limits) != before)  # moves are throttled
+
+        def arrived(x=x, y=y, before=before):  # moves are throttled, and one may be dropped: say it again
+            send(canvas, QEvent.Type.MouseMove, x, y, button)
+            return tuple(layer.contrast_limits) != before
+
+        qtbot.waitUntil(arrived, timeout=60_000)
         seen.append(tuple(layer.contrast_limits))
     send(canvas, QEvent.Type.MouseButtonRelease, *path[-1], button)
     return seen
@@ -79,14 +84,14 @@ def test_right_drag_changes_width_and_centre_and_returns_exactly(viewer, qtbot):
 
 def drag_until(qtbot, canvas, button, changed):
     """Drag downwards until something has changed; the test fails when it never does."""
-    steps = iter(range(200, 400, 4))
+    steps = itertools.cycle(range(200, 400, 4))
 
     def move():
         send(canvas, QEvent.Type.MouseMove, 200, next(steps), button)
         return changed()
 
     send(canvas, QEvent.Type.MouseButtonPress, 200, 200, button)
-    qtbot.waitUntil(move)
+    qtbot.waitUntil(move, timeout=60_000)
     send(canvas, QEvent.Type.MouseButtonRelease, 200, 400, button)
 
 
