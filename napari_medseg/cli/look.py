@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 models_app = typer.Typer(help="List, import, download or verify models.", rich_markup_mode=None)
 _Folder = Annotated[Path, typer.Option("--out", help="Folder for the pictures and masks.")]
+_Like = Annotated[
+    str, typer.Option("--like", metavar="NAME", help="Prepare images as this model of the catalogue does.")
+]
 _Data = Annotated[Path | None, typer.Option("--data", help="A folder of data sets whose tasks to list too.")]
 
 
@@ -103,29 +106,40 @@ def models(context: typer.Context, as_json: AsJson = False, device: Device = "au
         return
     check_device(device)
     found = workflow.models()
-    lines = [f"{m.name} ({m.network}, {m.origin}): {', '.join(m.structures) or 'anything'}" for m in found]
-    catalogue = {n: {"licence": d.licence, "help": d.help} for n, d in workflow.CATALOGUE.items()}
-    lines += [f"{name} (can be downloaded, {d['licence']}): {d['help']}" for name, d in catalogue.items()]
+    lines = [
+        f"{m.name} ({m.network}, {m.origin}, {_megabytes(_size(m))}): {', '.join(m.structures) or 'anything'}"
+        + (f". Licence: {m.card['licence']}" if "licence" in m.card else "")
+        for m in found
+    ]
+    catalogue = {
+        name: {"licence": item.licence, "help": item.help, "bytes": item.n_bytes, "sha256": item.sha256}
+        for name, item in workflow.CATALOGUE.items()
+    }
+    lines += [
+        f"{name} (can be downloaded, {_megabytes(item.n_bytes)}, {item.licence}): {item.help}"
+        for name, item in workflow.CATALOGUE.items()
+        if name not in {model.name for model in found}
+    ]
     record = {"models": [_model(model) for model in found], "catalogue": catalogue}
     answer(record, lines or ["There is no model yet."], as_json)
 
 
-def import_(file: Path, as_json: AsJson = False, device: Device = "auto") -> None:
-    """Copy a model folder, or a .zip of one, into your own models, if it proves sound."""
+def import_(file: Path, like: _Like = "", as_json: AsJson = False, device: Device = "auto") -> None:
+    """Take a model folder, a .zip of one, or a published SAM checkpoint into your own models."""
     from napari_medseg import workflow
 
     check_device(device)
-    model = run(workflow.import_model(file))
-    answer({"model": _model(model)}, [f"{model.name} is in {model.folder}"], as_json)
+    model = run(workflow.import_model(file, like))
+    answer({"model": _model(model)}, _kept(model), as_json)
 
 
 def download(name: str, as_json: AsJson = False, device: Device = "auto") -> None:
-    """Fetch a model of the catalogue and check its SHA-256."""
+    """Fetch a model of the catalogue and check its SHA-256; goes on where it stopped."""
     from napari_medseg import workflow
 
     check_device(device)
     model = run(workflow.download_model(name))
-    answer({"model": _model(model)}, [f"{model.name} is in {model.folder}"], as_json)
+    answer({"model": _model(model)}, _kept(model), as_json)
 
 
 def verify(as_json: AsJson = False, device: Device = "auto") -> None:
@@ -143,8 +157,21 @@ def verify(as_json: AsJson = False, device: Device = "auto") -> None:
 def _model(model: Model) -> dict[str, Any]:
     return {
         "name": model.name, "network": model.network, "origin": model.origin, "structures": model.structures,
-        "sha256": model.sha256, "folder": model.folder, "card": dict(model.card),
+        "sha256": model.sha256, "folder": model.folder, "card": dict(model.card), "bytes": _size(model),
     }  # fmt: skip
+
+
+def _kept(model: Model) -> list[str]:
+    lines = [f"{model.name} is in {model.folder}"]
+    return lines + [f"Licence: {model.card['licence']}"] if "licence" in model.card else lines
+
+
+def _size(model: Model) -> int:
+    return sum(file.stat().st_size for file in model.folder.iterdir() if file.is_file())
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.0f} MB"
 
 
 def _task(task: Task) -> dict[str, Any]:

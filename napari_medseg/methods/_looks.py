@@ -13,6 +13,7 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame, frame_of, grey_limits, normalise, picture
 
 if TYPE_CHECKING:
+    from napari_medseg.networks.official import OfficialSam
     from napari_medseg.networks.sam import CompactSam
     from napari_medseg.networks.sam_decoder import Encoded
 
@@ -28,7 +29,9 @@ class Looks:
         Where the network works; it falls back to the processor when a graphics card is full.
     """
 
-    def __init__(self, network: CompactSam, preparation: Preparation, memory: int, device: str) -> None:
+    def __init__(
+        self, network: CompactSam | OfficialSam, preparation: Preparation, memory: int, device: str
+    ) -> None:
         self.network, self.preparation = network.to(device), preparation
         self.memory, self.device = memory, device
         self._volume: Volume | None = None

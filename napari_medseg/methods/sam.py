@@ -23,6 +23,7 @@ from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
 
 if TYPE_CHECKING:
+    from napari_medseg.networks.official import OfficialSam
     from napari_medseg.networks.sam import CompactSam
 
 TITLE = "SAM"
@@ -97,7 +98,9 @@ class Gathered:
 class Sam:
     """A promptable model with its prepared slices; one volume at a time."""
 
-    def __init__(self, network: CompactSam, model: Model, settings: Settings, device: str) -> None:
+    def __init__(
+        self, network: CompactSam | OfficialSam, model: Model, settings: Settings, device: str
+    ) -> None:
         self.settings = settings
         self.looks = Looks(network, model.preparation, settings.memory, device)
         self._notes: list[str] = []

@@ -120,7 +120,7 @@ def fill(network: nn.Module, model: Model) -> nn.Module:
         If names or shapes differ.
     """
     try:
-        network.load_state_dict(load_state(model))
+        network.load_state_dict(load_state(model), assign=True)
     except RuntimeError:
         raise WeightsError(
             f"The weights of the model '{model.name}' do not fit the network '{model.network}' it names."
@@ -138,14 +138,15 @@ def save_model(
     structures: tuple[str, ...] = (),
     card: Mapping[str, Any],
     card_text: str,
+    half: bool = True,
 ) -> Model:
-    """Write a model in half precision: weights first, the description that names their hash last."""
+    """Write a model, by default in half precision: weights first, the description with their hash last."""
     import torch
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     state = {
-        name: (value.half() if value.is_floating_point() else value).contiguous().cpu()
+        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for name, value in network.state_dict().items()
     }
     if not all(torch.isfinite(value).all() for value in state.values()):

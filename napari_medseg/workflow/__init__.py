@@ -6,9 +6,10 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 
 from napari_medseg.core.progress import finish
 from napari_medseg.methods import Entry, Method
+from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.demonstration import demo
 from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask, series_key
-from napari_medseg.workflow.install import CATALOGUE, download_model, import_model, verify_models
+from napari_medseg.workflow.install import download_model, import_model, verify_models
 from napari_medseg.workflow.learn import evaluate, train
 from napari_medseg.workflow.lookup import (
     build,

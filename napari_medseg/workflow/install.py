@@ -1,39 +1,35 @@
-"""Bring models in from elsewhere: a folder, an archive or a download, checked before it is kept."""
+"""Bring models in from elsewhere: a folder, an archive, a published checkpoint or a download."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import zipfile
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from napari_medseg.core.errors import WeightsError
-from napari_medseg.core.model import Model
+from napari_medseg.core.model import Model, Preparation
 from napari_medseg.core.progress import Job, Progress
+from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.lookup import cache_folder, models
 
 _FILES = ("model.json", "weights.safetensors", "card.md")
+_CHECKPOINTS = (".pth", ".pt", ".safetensors")
 _LARGEST = 6_000_000_000  # bytes an archive may unpack to
+_PATCH = 16  # pixels of a SAM's canvas in one token
 
 
-@dataclass(frozen=True)
-class Download:
-    """A model that can be fetched: an archive with the three files of a model folder."""
+def import_model(source: Path, like: str = "") -> Job[Model]:
+    """Take a model from a folder, a .zip archive or a published checkpoint into the user's own models.
 
-    url: str
-    sha256: str
-    licence: str
-    help: str
-
-
-# Only models whose SHA-256 and licence are known for certain and which a method of the menu can use.
-CATALOGUE: dict[str, Download] = {}
-
-
-def import_model(source: Path) -> Job[Model]:
-    """Copy a model from a folder or a .zip archive into the user's own models, if it proves sound.
+    Parameters
+    ----------
+    like : str
+        A model of the catalogue whose images are prepared as this checkpoint's were; by default the one
+        it is, else as SAM's.
 
     Raises
     ------
@@ -41,43 +37,33 @@ def import_model(source: Path) -> Job[Model]:
         If it is no model, is damaged, or a model of that name is there already.
     """
     source = Path(source)
+    if like and like not in CATALOGUE:
+        raise WeightsError(f"There is no model '{like}' to be like; there are: {', '.join(CATALOGUE)}.")
     yield Progress(0.0, f"reading {source.name}")
-    if source.is_dir():
-        return (yield from _take(source, source.name))
-    if not zipfile.is_zipfile(source):
-        raise WeightsError(
-            f"'{source}' is neither a model folder nor a .zip of one; a model holds {', '.join(_FILES)}."
-        )
-    with TemporaryDirectory() as scratch:
-        folder = _unpack(source, Path(scratch) / source.stem)
-        yield Progress(0.3, "unpacked")
-        return (yield from _take(folder, source.stem))
+    return (yield from _keep(source, source.name if source.is_dir() else source.stem, like))
 
 
 def download_model(name: str) -> Job[Model]:
     """Fetch a model of the catalogue, check its SHA-256 and keep it among the user's own.
+
+    The licence is told before the first byte comes. Stopped downloads go on where they stopped.
 
     Raises
     ------
     WeightsError
         If the catalogue has no such model, or what came is not what was expected.
     """
-    if name not in CATALOGUE:
-        known = ", ".join(CATALOGUE) or "none; the released models travel with the program"
-        raise WeightsError(f"There is no model '{name}' to download; there are: {known}.")
-    import pooch
+    from napari_medseg.workflow.transfer import fetch
 
+    if name not in CATALOGUE:
+        raise WeightsError(f"There is no model '{name}' to download; there are: {', '.join(CATALOGUE)}.")
     item = CATALOGUE[name]
-    yield Progress(0.0, f"downloading {name} ({item.licence})")
-    with TemporaryDirectory() as scratch:
-        try:
-            pooch.retrieve(item.url, f"sha256:{item.sha256}", fname=f"{name}.zip", path=scratch)
-        except (ValueError, OSError):
-            raise WeightsError(
-                f"The model '{name}' could not be downloaded unharmed; check the connection and try again."
-            ) from None
-        yield Progress(0.8, "downloaded")
-        return (yield from import_model(Path(scratch) / f"{name}.zip"))
+    _free_place(name)
+    yield Progress(0.0, f"{name}, {item.n_bytes / 1e6:.0f} MB from {item.url}. Licence: {item.licence}")
+    file = yield from fetch(name, item, cache_folder() / ".downloads")
+    model = yield from _keep(file, name, "")
+    file.unlink()
+    return model
 
 
 def verify_models() -> Job[dict[str, str]]:
@@ -95,17 +81,28 @@ def verify_models() -> Job[dict[str, str]]:
     return result
 
 
+def _keep(source: Path, name: str, like: str) -> Job[Model]:
+    """Keep whatever a model can be among the user's own."""
+    if source.is_dir():
+        return (yield from _take(source, name))
+    if _is_archive(source):
+        with TemporaryDirectory() as scratch:
+            return (yield from _take(_unpack(source, Path(scratch) / name), name))
+    if source.suffix not in _CHECKPOINTS or not source.is_file():
+        raise WeightsError(
+            f"'{source}' is neither a model folder, nor a .zip of one ({', '.join(_FILES)}), nor a "
+            f"checkpoint ({', '.join(_CHECKPOINTS)})."
+        )
+    return (yield from _convert(source, name, like))
+
+
 def _take(folder: Path, name: str) -> Job[Model]:
     """Check a model folder and copy its files; the folder gets its name when it is whole."""
     from napari_medseg.networks.weights import read_model, verify
 
-    yield Progress(0.5, "checking the weights")
+    yield Progress(0.85, "checking the weights")
     verify(read_model(folder, "cache"))
-    target = cache_folder() / name
-    if target.exists():
-        raise WeightsError(f"There is a model '{name}' already in {target.parent}; remove it first.")
-    fresh = target.with_name(f".{name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    target, fresh = _free_place(name)
     fresh.mkdir(parents=True)
     for file in _FILES:
         if (folder / file).is_file():
@@ -113,6 +110,64 @@ def _take(folder: Path, name: str) -> Job[Model]:
     os.replace(fresh, target)
     yield Progress(1.0, "kept")
     return read_model(target, "cache")
+
+
+def _convert(file: Path, name: str, like: str) -> Job[Model]:
+    """Make a model of a published checkpoint; its weights stay as they are, bit for bit."""
+    from napari_medseg.networks.checkpoints import official_sam, read_checkpoint
+    from napari_medseg.networks.weights import read_model, save_model, sha256_of
+
+    network, numbers = official_sam(read_checkpoint(file))
+    yield Progress(0.85, "a published SAM; taking its SHA-256")
+    sha256 = sha256_of(file)
+    known = next((title for title, item in CATALOGUE.items() if item.sha256 == sha256), "")
+    target, fresh = _free_place(known or name)
+    preparation = CATALOGUE[like or known].preparation if like or known else Preparation()
+    long_side = _PATCH * numbers["encoder"].get("grid", 64)
+    card = _card(file, sha256, known)
+    yield Progress(0.9, "writing the model")
+    save_model(
+        fresh, network, kind="sam", numbers=numbers, preparation=replace(preparation, long_side=long_side),
+        card=card, card_text=_card_text(target.name, card), half=False,
+    )  # fmt: skip
+    os.replace(fresh, target)
+    yield Progress(1.0, "kept")
+    return read_model(target, "cache")
+
+
+def _card(file: Path, sha256: str, known: str) -> dict[str, Any]:
+    """Where a checkpoint came from and what its authors allow."""
+    item = CATALOGUE.get(known)
+    return {
+        "what": item.help if item else "A published SAM imported from a file.",
+        "source": item.url if item else file.name,
+        "licence": item.licence if item else "not known; see where the file came from",
+        "source_sha256": sha256,
+    }
+
+
+def _card_text(name: str, card: dict[str, Any]) -> str:
+    """The same to be read."""
+    return (
+        f"# {name}\n\n{card['what']}\n\n- Source: {card['source']}\n- Licence: {card['licence']}\n"
+        f"- SHA-256 of the source: {card['source_sha256']}\n\n"
+        "The weights are those of the source, bit for bit.\n"
+    )
+
+
+def _free_place(name: str) -> tuple[Path, Path]:
+    """Where a model of that name goes, and an empty place to make it in."""
+    target = cache_folder() / name
+    if target.exists():
+        raise WeightsError(f"There is a model '{name}' already in {target.parent}; remove it first.")
+    fresh = target.with_name(f".{name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    return target, fresh
+
+
+def _is_archive(file: Path) -> bool:
+    """Whether a file is a .zip of a model folder; torch's checkpoints are .zip files as well."""
+    return file.suffix == ".zip" and zipfile.is_zipfile(file)
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
