@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.networks.official import OfficialSam, build_official
 from napari_medseg.networks.sam_decoder import Encoded, FineMaskDecoder
 from napari_medseg.networks.sam_prompts import PromptBatch
 
@@ -164,8 +165,8 @@ def _encoder(
     )
 
 
-def build_sam(**numbers: Any) -> CompactSam:
-    """Build a promptable network from the numbers in a model's description.
+def build_sam(**numbers: Any) -> CompactSam | OfficialSam:
+    """Build a promptable network, compact or published, from the numbers in a model's description.
 
     Raises
     ------
@@ -173,6 +174,6 @@ def build_sam(**numbers: Any) -> CompactSam:
         If the numbers do not describe such a network.
     """
     try:
-        return CompactSam(**numbers)
-    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError):
+        return build_official(**numbers) if "layout" in numbers else CompactSam(**numbers)
+    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError, LookupError):
         raise WeightsError("The model's numbers do not describe a SAM this program can build.") from None
