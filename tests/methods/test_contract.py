@@ -33,7 +33,10 @@ def method(request: pytest.FixtureRequest, tmp_path: Path) -> Method:
 
 
 def liver_request(case: tuple[Volume, Mask], plane: Plane, n: int = 3) -> Request:
-    """A box and a click on the liver's largest slice of a plane, `n` slices around it asked for."""
+    """A box and a click on the liver's largest slice of a plane, `n` slices around it asked for.
+
+    The first and the last of them are outlined already.
+    """
     volume, mask = case
     axis = volume.geometry.axis_of(plane)
     region = np.moveaxis(mask.of("liver"), axis, 0)
@@ -43,7 +46,11 @@ def liver_request(case: tuple[Volume, Mask], plane: Plane, n: int = 3) -> Reques
     box = Box("liver", plane, index, (rows.min(), columns.min()), (rows.max() + 1, columns.max() + 1))
     point = Point("liver", plane, on_grid(int(rows[middle]), int(columns[middle]), index, axis))
     first = max(0, index - n // 2)
-    return Request(volume, plane, tuple(range(first, first + n)), CT_TASK, (box, point))
+    before = Mask.empty(volume.geometry, CT_TASK.structures)
+    for outlined in (first, first + n - 1):
+        before = before.put_slice("liver", plane, outlined, region[outlined])
+    slices = tuple(range(first, first + n))
+    return Request(volume, plane, slices, CT_TASK, (box, point), previous=before)
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
