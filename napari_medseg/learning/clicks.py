@@ -14,7 +14,8 @@ from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 Random = np.random.Generator
 _KINDS = ("box", "click", "scribble", "mask")
-_CHANCE = (0.45, 0.40, 0.10, 0.05)
+_CHANCE = (0.45, 0.38, 0.07, 0.10)
+_CHANCE_ABSENT = (0.15, 0.0, 0.0, 0.85)  # a click on anything means that thing
 _MOST_POINTS = 12
 
 
@@ -31,19 +32,29 @@ class Marks:
         return PromptBatch(self.points, self.labels, prompt_maps(self.points, self.labels, self.previous))
 
 
-def first_prompts(truth: NDArray[np.bool_], random: Random) -> Marks:
-    """Give each of P targets, (P, S, S) on the canvas, its first prompt of a random kind."""
-    quarter = truth.shape[1] // 4
-    points = np.zeros((len(truth), _MOST_POINTS, 2), np.float32)
-    labels = np.full((len(truth), _MOST_POINTS), -1, np.int64)
-    previous = np.zeros((len(truth), quarter, quarter), np.float32)
-    for i, target in enumerate(truth):
-        kind = random.choice(_KINDS, p=_CHANCE)
-        if kind == "box":
-            points[i, :2], labels[i, :2] = box_around(target, random), (2, 3)
-        elif kind == "mask":
+def first_prompts(
+    pointed: NDArray[np.bool_], random: Random, is_absent: NDArray[np.bool_] | None = None
+) -> Marks:
+    """Give each of P regions, (P, S, S) on the canvas, a first prompt of a random kind.
+
+    Parameters
+    ----------
+    is_absent : (P,) bool, optional
+        Where nothing is there to be found; such a region gets a box or a rough mask.
+    """
+    quarter = pointed.shape[1] // 4
+    points = np.zeros((len(pointed), _MOST_POINTS, 2), np.float32)
+    labels = np.full((len(pointed), _MOST_POINTS), -1, np.int64)
+    previous = np.zeros((len(pointed), quarter, quarter), np.float32)
+    for i, target in enumerate(pointed):
+        absent = is_absent is not None and bool(is_absent[i])
+        kind = random.choice(_KINDS, p=_CHANCE_ABSENT if absent else _CHANCE)
+        if kind == "mask":
             previous[i] = _rough(target, random)
-        else:
+        if kind == "box" or (kind == "mask" and random.random() < 0.5):  # as when a slice follows a slice
+            jitter = 0.1 if kind == "box" else 0.2
+            points[i, :2], labels[i, :2] = box_around(target, random, jitter), (2, 3)
+        elif kind != "mask":
             n = 1 if kind == "click" else int(random.integers(3, 8))
             points[i, :n], labels[i, :n] = _inside(target, n, random), 1
     return Marks(torch.from_numpy(points), torch.from_numpy(labels), torch.from_numpy(previous))

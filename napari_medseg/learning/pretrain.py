@@ -6,7 +6,6 @@ previous mask handed back, as in SAM's own recipe (Kirillov et al., 2023, append
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -26,9 +25,11 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.clicks import correct, first_prompts
 from napari_medseg.learning.data import Dataset, read_datasets
-from napari_medseg.learning.samples import Sampler, load_slices
+from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
+from napari_medseg.learning.release import resume as resume_from
+from napari_medseg.learning.samples import Sample, Sampler, load_slices
 from napari_medseg.networks.sam import CompactSam
-from napari_medseg.networks.weights import fill, find_models, save_model
+from napari_medseg.networks.teacher import Pupil, Teacher
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Settings:
     warm_up: int = setting(150, "Warm-up steps", low=0, high=10000)
     most_steps: int = setting(0, "Most steps", low=0, help="0: as many as the time allows")
     average: float = setting(0.998, "Weight averaging", low=0.0, high=0.99999)
+    superpixels: float = setting(0.1, "Share of superpixels", low=0.0, high=0.4)
+    shapes: float = setting(0.1, "Share of laid-in shapes", low=0.0, high=0.3)
+    absent: float = setting(0.04, "Share of prompts at nothing", low=0.0, high=0.2)
+    teacher: str = setting("", "Teacher", help="file of a network whose features are foretold; none if empty")
+    distil: float = setting(0.5, "Weight of the teacher", low=0.0, high=10.0)
 
 
 def pretrain(
@@ -78,22 +84,30 @@ def pretrain(
     if minutes <= 0:
         raise TaskError("Training needs more than 0 minutes.")
     torch.manual_seed(seed)
-    random = np.random.default_rng(seed + int(resume))
+    random = np.random.default_rng(seed)
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
     preparation = Preparation(long_side=settings.canvas)
     slices = []
     for position, dataset in enumerate(datasets):
         yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
         slices += load_slices(dataset, "train", preparation)
-    sampler = Sampler(slices, preparation, random)
-    network = CompactSam().to(device)
-    average = CompactSam().to(device).eval()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98)
-    )
-    state_file = out.parent / f".{out.name}.state"
-    seen = _resume(out, state_file, network, average, optimiser) if resume else {"steps": 0, "samples": 0}
-    average.load_state_dict(network.state_dict()) if not resume else None
+    shares = (settings.superpixels, settings.shapes, settings.absent)
+    sampler = Sampler(slices, preparation, random, shares)
+    network, average = CompactSam().to(device), CompactSam().to(device).eval()
+    teacher = Teacher(Path(settings.teacher), device) if settings.teacher else None
+    pupil = Pupil((network.stem_widths[2], network.width, network.width)).to(device)
+    learnt = [*network.parameters(), *(pupil.parameters() if teacher else ())]
+    optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98))
+    parts = {"network": network, "average": average, "optimiser": optimiser, "pupil": pupil}
+    seen: Seen = {"steps": 0, "samples": 0}
+    if resume:
+        seen = resume_from(out, parts, ("network", "average"))
+        random = sampler.random = np.random.default_rng([seed, seen["steps"]])
+    else:
+        average.load_state_dict(network.state_dict())
+    network.train()
+    record = asdict(settings) | {"teacher": Path(settings.teacher).name}
+    seen = begin_run(seen, {"recipe": "pretrain", "seed": seed, "device": device, **record})
     start = last_saved = time.monotonic()
     step, running = 0, 0.0
     while True:
@@ -103,62 +117,64 @@ def pretrain(
         warm = min(1.0, (step + 1) / max(1, settings.warm_up))
         for group in optimiser.param_groups:
             group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
-        images, targets = sampler.draw(settings.n_images, settings.n_targets)
-        loss = _loss(
-            network, images.to(device), targets, int(random.integers(settings.n_corrections + 1)), random
-        )
+        sample = sampler.draw(settings.n_images, settings.n_targets)
+        n_corrections = int(random.integers(settings.n_corrections + 1))
+        loss = _loss(network, sample, n_corrections, random, teacher, pupil, settings.distil)
         if not torch.isfinite(loss):
             raise MedsegError(
                 f"Training stopped at step {step}: the loss is not finite; lower the learning rate."
             )
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
         step += 1
         _follow(average, network, min(settings.average, step / (step + 10)))
         running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
-        seen = {"steps": seen["steps"] + 1, "samples": seen["samples"] + targets.shape[0] * targets.shape[1]}
+        seen = advance(seen, sample.targets.shape[0] * sample.targets.shape[1])
         if time.monotonic() - last_saved > 300:
-            _save_state(state_file, network, average, optimiser, seen)
-            _release(out, average, preparation, datasets, settings, seed, seen)
+            _keep(out, parts, preparation, datasets, seen)
             last_saved = time.monotonic()
         yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers={"loss": running})
-    _save_state(state_file, network, average, optimiser, seen)
-    _release(out, average, preparation, datasets, settings, seed, seen)
+    _keep(out, parts, preparation, datasets, seen)
     return out
 
 
 def _loss(
     network: CompactSam,
-    images: Tensor,
-    targets: np.ndarray[Any, Any],
+    sample: Sample,
     n_corrections: int,
     random: np.random.Generator,
+    teacher: Teacher | None,
+    pupil: Pupil,
+    distil: float,
 ) -> Tensor:
-    """Loss of a first prompt and of some corrections for (B, 3, S, S) images and (B, P, S, S) targets."""
+    """Loss of first prompts and of some corrections, and of foretelling the teacher's features."""
+    device = next(network.parameters()).device
+    images = sample.images.to(device)
     preparation = Preparation()
-    mean = torch.tensor(preparation.mean, device=images.device)[:, None, None]
-    std = torch.tensor(preparation.std, device=images.device)[:, None, None]
-    n_images, n_targets = targets.shape[:2]
-    truth = targets.reshape(-1, *targets.shape[2:])
-    owner = torch.arange(n_images, device=images.device).repeat_interleave(n_targets)
-    encoded = network.encode((images - mean) / std).take(owner)
-    wanted = F.avg_pool2d(torch.from_numpy(truth).to(images.device).float()[:, None], 2)
-    marks = first_prompts(truth, random)
-    total = torch.zeros((), device=images.device)
+    mean = torch.tensor(preparation.mean, device=device)[:, None, None]
+    std = torch.tensor(preparation.std, device=device)[:, None, None]
+    n_images, n_targets = sample.targets.shape[:2]
+    truth = sample.targets.reshape(-1, *sample.targets.shape[2:])
+    pointed = sample.pointed.reshape(truth.shape)
+    owner = torch.arange(n_images, device=device).repeat_interleave(n_targets)
+    looked = network.encode((images - mean) / std)
+    encoded = looked.take(owner)
+    wanted = F.avg_pool2d(torch.from_numpy(truth).to(device).float()[:, None], 2)
+    marks = first_prompts(pointed, random, is_absent=np.asarray(~truth.any((1, 2))))
+    total = torch.zeros((), device=device)
     for turn in range(n_corrections + 1):
-        batch = marks.batch().to(images.device)
-        logits, quality = network.decode(encoded, batch)
+        logits, quality = network.decode(encoded, marks.batch().to(device))
         total = total + mask_loss(logits, quality, wanted)
         if turn < n_corrections:
-            best = (
-                quality.argmax(1)
-                if turn == 0
-                else torch.zeros(len(truth), dtype=torch.long, device=quality.device)
-            )
-            marks = correct(marks, logits[torch.arange(len(truth)), best], truth, random)
-    return total / (n_corrections + 1)
+            best = quality.argmax(1) if turn == 0 else torch.zeros_like(owner)
+            marks = correct(marks, logits[torch.arange(len(truth), device=device), best], truth, random)
+    total = total / (n_corrections + 1)
+    if teacher is None:
+        return total
+    ours = [looked.stem[1], *(level.permute(0, 3, 1, 2) for level in (looked.levels[1], looked.levels[-1]))]
+    return total + distil * pupil.loss(ours, teacher.features(images))
 
 
 def mask_loss(logits: Tensor, quality: Tensor, wanted: Tensor) -> Tensor:
@@ -176,11 +192,12 @@ def mask_loss(logits: Tensor, quality: Tensor, wanted: Tensor) -> Tensor:
     scaled = F.interpolate(logits, wanted.shape[-2:], mode="bilinear", align_corners=False)
     truth = wanted.expand_as(scaled)
     entropy = F.binary_cross_entropy_with_logits(scaled, truth, reduction="none").mean((2, 3))
-    dice = DiceLoss(sigmoid=True, reduction="none")(scaled, truth)[..., 0, 0]
+    dice = DiceLoss(sigmoid=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0)(scaled, truth)[..., 0, 0]
     each = 2.0 * entropy + dice  # (P, 4)
     with torch.no_grad():
         answer, real = scaled > 0, truth > 0.5
-        overlap = (answer & real).sum((2, 3)) / (answer | real).sum((2, 3)).clamp(min=1)
+        union = (answer | real).sum((2, 3))  # both empty: right, hence 1
+        overlap = torch.where(union > 0, (answer & real).sum((2, 3)) / union.clamp(min=1), 1.0)
     total: Tensor = (each[:, 0] + each[:, 1:].amin(1)).mean() + F.mse_loss(quality, overlap)
     return total
 
@@ -192,57 +209,19 @@ def _follow(average: CompactSam, network: CompactSam, keep: float) -> None:
         slow.lerp_(fast, 1 - keep) if slow.is_floating_point() else slow.copy_(fast)
 
 
-def _save_state(file: Path, network: Any, average: Any, optimiser: Any, seen: dict[str, int]) -> None:
-    """Keep what resuming needs; written aside and renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(file.name + ".new")
-    state = {"network": network.state_dict(), "average": average.state_dict(), "seen": seen}
-    torch.save({**state, "optimiser": optimiser.state_dict()}, fresh)
-    fresh.replace(file)
-
-
-def _resume(out: Path, file: Path, network: Any, average: Any, optimiser: Any) -> dict[str, int]:
-    """Go on from the state file, or from the released half-precision weights."""
-    if file.is_file():
-        state = torch.load(file, weights_only=True, map_location="cpu")
-        network.load_state_dict(state["network"])
-        average.load_state_dict(state["average"])
-        optimiser.load_state_dict(state["optimiser"])
-        return dict(state["seen"])
-    released = [model for model in find_models(out.parent, "session") if model.name == out.name]
-    if not released:
-        raise TaskError(f"There is nothing to resume: neither {file.name} nor a model in {out}.")
-    fill(network, released[0])
-    average.load_state_dict(network.state_dict())
-    network.train()
-    return dict(released[0].card["seen"])
-
-
-def _release(
-    out: Path,
-    average: CompactSam,
-    preparation: Preparation,
-    datasets: Sequence[Dataset],
-    settings: Settings,
-    seed: int,
-    seen: dict[str, int],
+def _keep(
+    out: Path, parts: dict[str, Any], preparation: Preparation, datasets: Sequence[Dataset], seen: Seen
 ) -> None:
-    """Write the averaged weights with their card."""
-    sets = {one.name: len(one.select("train")) for one in datasets}
-    terms = {one.name: one.terms for one in datasets}
-    card = {
-        "sets": sets,
-        "terms": terms,
-        "settings": asdict(settings),
-        "seed": seed,
-        "seen": seen,
-        "recipe": "pretrain",
-    }
-    lines = "\n".join(f"- {name}: {n} training images; terms: {terms[name]}" for name, n in sets.items())
-    text = (
-        f"# {out.name}\n\nA compact promptable SAM (compact-1), trained from nothing by "
-        f"`medseg train --recipe pretrain`: {seen['samples']} prompted targets in {seen['steps']} steps.\n"
-        f"Weights inherit the terms of these sets, some of which are non-commercial; research use only.\n\n"
-        f"{lines}\n\nSettings: `{json.dumps(asdict(settings), sort_keys=True)}`, seed {seed}.\n"
+    """Write the state, and the averaged weights as a model."""
+    save_state(out, parts, seen)
+    what = "A compact promptable SAM (compact-1), trained by `medseg train --recipe pretrain`"
+    release(
+        out,
+        parts["average"],
+        kind="sam",
+        numbers={},
+        preparation=preparation,
+        datasets=datasets,
+        seen=seen,
+        what=what,
     )
-    save_model(out, average, kind="sam", numbers={}, preparation=preparation, card=card, card_text=text)

@@ -1,4 +1,8 @@
-"""Training samples for promptable models: a canvas, and targets on it that a person might point at."""
+"""Training samples for promptable models: a canvas, and targets on it that a person might point at.
+
+Most are structures somebody outlined; some are superpixels or shapes laid into the picture, and some prompts
+point at what is not there, so that an empty answer is learnt as well.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,13 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Preparation
 from napari_medseg.imaging.prepare import Frame, Picture, frame_of, grey_limits, picture
 from napari_medseg.learning.data import Dataset, Item
+from napari_medseg.learning.pseudo_tasks import lay_shapes, superpixels
 
 Random = np.random.Generator
 SMALLEST = 50  # pixels of a component worth a prompt
 _VISIBLE = 40  # pixels of a target on the canvas, at 256 px
-_SLICES = 6  # of each volume
+_SLICES = 12  # of each volume
+_KINDS = ("outlined", "superpixels", "shapes", "absent")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,34 +61,98 @@ def _slices_of(item: Item, source: str, preparation: Preparation) -> list[Slice]
     return found
 
 
-class Sampler:
-    """Draws canvases with targets, each data set in proportion to the square root of its size."""
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A batch: images (B, 3, S, S), 0 to 1; targets and what the prompts point at, each (B, P, S, S).
 
-    def __init__(self, slices: Sequence[Slice], preparation: Preparation, random: Random) -> None:
+    The two differ only where the prompts point at something absent: the target is empty then.
+    """
+
+    images: Tensor
+    targets: NDArray[np.bool_]
+    pointed: NDArray[np.bool_]
+
+
+class Sampler:
+    """Draws canvases with targets, large data sets a little more often than small ones.
+
+    Parameters
+    ----------
+    shares : (superpixels, shapes, absent)
+        How often targets are of these kinds; the rest was outlined by somebody.
+    """
+
+    def __init__(
+        self,
+        slices: Sequence[Slice],
+        preparation: Preparation,
+        random: Random,
+        shares: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> None:
         if not slices:
             raise TaskError("There is nothing to train on: no labelled image in the train split.")
         self.slices, self.preparation, self.random = slices, preparation, random
+        self.shares = np.array([1 - sum(shares), *shares])
         sources = [one.source for one in slices]
         size = {name: sources.count(name) for name in set(sources)}
-        chance = np.array([size[name] ** -0.5 for name in sources])
+        chance = np.array([size[name] ** -0.6 for name in sources])
         self.chance = chance / chance.sum()
 
-    def draw(self, n_images: int, n_targets: int) -> tuple[Tensor, NDArray[np.bool_]]:
-        """Draw prepared-size pictures (B, 3, S, S), 0 to 1, and targets (B, P, S, S)."""
+    def draw(self, n_images: int, n_targets: int) -> Sample:
+        """Draw canvases, each with some targets."""
         canvases: list[Picture] = []
         targets: list[NDArray[np.bool_]] = []
+        absent: list[bool] = []
         while len(canvases) < n_images:
-            one = self.slices[int(self.random.choice(len(self.slices), p=self.chance))]
-            components = self._components(one)
-            if not components:
-                continue
-            frame = self._frame(one, components[int(self.random.integers(len(components)))])
-            seen = self._targets(frame, components, n_targets)
-            if seen is not None:
-                canvases.append(frame.place(one.picture))
-                targets.append(seen)
+            kind = str(self.random.choice(_KINDS, p=self.shares))
+            made = self._make(kind, n_targets)
+            if made is not None:
+                canvases.append(made[0])
+                targets.append(np.stack([made[1][i % len(made[1])] for i in range(n_targets)]))
+                absent.append(kind == "absent")
         images = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float() / 255.0
-        return self._augment(images, np.stack(targets))
+        images, pointed = self._augment(images, np.stack(targets))
+        wanted = pointed & ~np.array(absent)[:, None, None, None]
+        return Sample(images, wanted, pointed)
+
+    def _make(self, kind: str, n: int) -> tuple[Picture, list[NDArray[np.bool_]]] | None:
+        """One canvas with at least one thing to point at, None where nothing fits."""
+        one = self._pick()
+        components = self._components(one)
+        if not components:
+            return None
+        frame = self._frame(one, components[int(self.random.integers(len(components)))])
+        canvas: Picture = frame.place(one.picture)
+        if kind == "superpixels":
+            seen = superpixels(canvas, frame.size, n, self.random)
+        elif kind == "shapes":
+            canvas, seen = lay_shapes(canvas, n, self.random)
+        elif kind == "absent":
+            seen = self._elsewhere(one, frame)
+        else:
+            seen = [frame.place(part.astype(np.uint8) * 255) >= 128 for part in components]
+        least = _VISIBLE * (frame.long_side / 256) ** 2
+        seen = [part for part in seen if np.count_nonzero(part) >= least]
+        return (canvas, seen[:n]) if seen else None
+
+    def _elsewhere(self, one: Slice, frame: Frame) -> list[NDArray[np.bool_]]:
+        """Where another image of the same set has its structure, if nothing is outlined there in this one."""
+        other = self._pick()
+        if other.source != one.source or other is one:
+            return []
+        height, width = one.labels.shape
+        there = frame_of((height, width), self.preparation)
+        found = []
+        for part in self._components(other):
+            placed = frame_of(part.shape, self.preparation).place(part.astype(np.uint8) * 255)
+            moved = there.take_back(placed.astype(np.float32), (height, width), 0.0) >= 128
+            seen = frame.place(moved.astype(np.uint8) * 255) >= 128
+            if not (one.labels[moved] > 0).any():
+                found.append(seen)
+        return found
+
+    def _pick(self) -> Slice:
+        return self.slices[int(self.random.choice(len(self.slices), p=self.chance))]
 
     def _components(self, one: Slice) -> list[NDArray[np.bool_]]:
         """Connected components of one region of a slice, large enough to point at; at most eight."""
@@ -105,15 +175,6 @@ class Sampler:
         top, left = np.clip(np.round(middle - side / 2), 0, None)
         span = (top, left, min(top + round(side), height), min(left + round(side), width))
         return frame_of((height, width), self.preparation, span=(*map(float, span),))  # type: ignore[arg-type]
-
-    def _targets(self, frame: Frame, components: list[NDArray[np.bool_]], n: int) -> NDArray[np.bool_] | None:
-        """The components as they lie on the canvas, n of them, repeated where there are fewer."""
-        least = _VISIBLE * (frame.long_side / 256) ** 2
-        placed = [frame.place(part.astype(np.uint8) * 255) >= 128 for part in components]
-        seen = [part for part in placed if np.count_nonzero(part) >= least]
-        if not seen:
-            return None
-        return np.stack([seen[i % len(seen)] for i in range(n)])
 
     def _augment(self, images: Tensor, targets: NDArray[np.bool_]) -> tuple[Tensor, NDArray[np.bool_]]:
         """Turn, mirror, stretch and recolour; a target that falls off the canvas keeps the old geometry."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.networks.appearance import appearance_maps
 from napari_medseg.networks.official import OfficialSam, build_official
 from napari_medseg.networks.sam_decoder import Encoded, FineMaskDecoder
 from napari_medseg.networks.sam_prompts import PromptBatch
@@ -79,7 +80,7 @@ class CompactSam(nn.Module):
         if long_side % 16 or width % heads or max(long_side, width, decoder, mlp, *stem) > 4096 or depth > 64:
             raise ValueError("sizes must divide evenly and stay within reason")
         grid = long_side // 16
-        self.global_blocks = tuple(global_blocks)
+        self.global_blocks, self.width, self.stem_widths = tuple(global_blocks), width, tuple(stem)
         self.image_encoder = _encoder(long_side, width, depth, heads, window, self.global_blocks, decoder)
         self.image_encoder.patch_embed = ConvStem(width, stem)
         self.prompt_encoder = PromptEncoder(
@@ -116,14 +117,17 @@ class CompactSam(nn.Module):
             x = block(x)
             if number in self.global_blocks:
                 levels.append(x)
-        return Encoded(encoder.neck(x.permute(0, 3, 1, 2)), tuple(levels), stem)
+        colour = F.avg_pool2d(images, 4)
+        return Encoded(encoder.neck(x.permute(0, 3, 1, 2)), tuple(levels), stem, colour)
 
     def decode(self, encoded: Encoded, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         """Answer one prompt for each image of `encoded`: masks (P, 4, Y/4, X/4) and quality (P, 4)."""
         grid = (encoded.embedding.shape[2], encoded.embedding.shape[3])
         position = self.prompt_encoder.pe_layer(grid)[None]
         tokens = self._tokens(prompts, (16 * grid[0], 16 * grid[1]))
-        return self.mask_decoder.decode(encoded, position, tokens, prompts.maps)
+        assert encoded.colour is not None  # `encode` above gives it
+        maps = torch.cat([prompts.maps, appearance_maps(encoded.colour, prompts.maps)], 1)
+        return self.mask_decoder.decode(encoded, position, tokens, maps)
 
     def _absolute_position(self, rows: int, columns: int) -> Tensor:
         """The (1, Y, X, C) position embedding, interpolated to another grid where it must be."""

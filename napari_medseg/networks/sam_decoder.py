@@ -10,7 +10,11 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_medseg.networks.appearance import N_APPEARANCE
 from napari_medseg.networks.sam_prompts import N_MAPS
+from napari_medseg.networks.sam_quality import AnswerQuality
+
+_N_DENSE = N_MAPS + N_APPEARANCE
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,14 @@ class Encoded:
         Outputs of the global-attention blocks, shallow to deep.
     stem : tuple of (B, C4, Y/4, X/4), (B, C8, Y/8, X/8)
         Fine features of the convolutional stem; empty for SAM's own patch embedding.
+    colour : (B, 3, Y/4, X/4) or None
+        The prepared image, averaged down; None for a network that does not look at it again.
     """
 
     embedding: Tensor
     levels: tuple[Tensor, ...]
     stem: tuple[Tensor, ...]
+    colour: Tensor | None = None
 
     def take(self, images: Tensor) -> Encoded:
         """Pick (or repeat) images by their (N,) position in the batch."""
@@ -37,6 +44,7 @@ class Encoded:
             self.embedding[images],
             tuple(level[images] for level in self.levels),
             tuple(fine[images] for fine in self.stem),
+            None if self.colour is None else self.colour[images],
         )
 
 
@@ -59,17 +67,18 @@ class FineMaskDecoder(MaskDecoder):
     """SAM's mask decoder with the stem's fine features and the dense prompt maps on the way up.
 
     Differs: as in SAM 2 (Ravi et al., 2024) fine encoder features join the upscaling; the prompt maps do
-    too, as in RITM (Sofiiuk et al., 2022), so that a small model learns from few images where to look.
+    too, as in RITM (Sofiiuk et al., 2022), with maps of the image's appearance under the prompts, so that a
+    small model learns from few images where to look.
     """
 
     def __init__(self, stem: tuple[int, int], **keywords: object) -> None:
         super().__init__(**keywords)
         d = self.transformer_dim
-        self.prompt_tokens = nn.Conv2d(N_MAPS, d, 4, stride=4)
+        self.prompt_tokens = nn.Conv2d(_N_DENSE, d, 4, stride=4)
         self.up_eighth = nn.ConvTranspose2d(d, d // 2, 2, stride=2)
         self.up_quarter = nn.ConvTranspose2d(d // 2, d // 4, 2, stride=2)
-        self.from_eighth = nn.Conv2d(stem[1] + N_MAPS, d // 2, 1)
-        self.from_quarter = nn.Conv2d(stem[0] + N_MAPS, d // 4, 1)
+        self.from_eighth = nn.Conv2d(stem[1] + _N_DENSE, d // 2, 1)
+        self.from_quarter = nn.Conv2d(stem[0] + _N_DENSE, d // 4, 1)
         self.mix_eighth = nn.Sequential(
             LayerNorm2d(d // 2), nn.GELU(), nn.Conv2d(d // 2, d // 2, 3, padding=1)
         )
@@ -78,6 +87,7 @@ class FineMaskDecoder(MaskDecoder):
         )
         self.refine = nn.ModuleList(Refinement(d // 4) for _ in range(2))
         self.out_norm = LayerNorm2d(d // 4)
+        self.answer_quality = AnswerQuality(d, d // 4)
         del self.output_upscaling
         self.output_hypernetworks_mlps = nn.ModuleList(
             nn.Sequential(nn.Linear(d, d), nn.ReLU(), nn.Linear(d, d), nn.ReLU(), nn.Linear(d, d // 4))
@@ -97,8 +107,8 @@ class FineMaskDecoder(MaskDecoder):
             SAM's position encoding.
         sparse : (P, N, D)
             Prompt tokens.
-        maps : (P, 4, Y/4, X/4)
-            Dense prompts.
+        maps : (P, 10, Y/4, X/4)
+            Dense prompts and the maps of appearance.
 
         Returns
         -------
@@ -125,4 +135,5 @@ class FineMaskDecoder(MaskDecoder):
             [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
         )
         masks = torch.einsum("pkc,pcyx->pkyx", weights, x)
-        return masks, torch.sigmoid(self.iou_prediction_head(hidden[:, 0]))
+        judged = self.answer_quality(hidden[:, 0], hidden[:, 1 : 1 + self.num_mask_tokens], x, masks)
+        return masks, torch.sigmoid(self.iou_prediction_head(hidden[:, 0]) + judged)

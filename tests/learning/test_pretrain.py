@@ -22,7 +22,7 @@ from napari_medseg.networks.sam import CompactSam
 from napari_medseg.networks.weights import load_state, read_model
 
 
-def write_dataset(folder: Path, role: str = "seen", n: int = 6) -> Path:
+def write_dataset(folder: Path, role: str = "seen", n: int = 6, radius: int = 18) -> Path:
     """Bright discs on noise, half of them for training."""
     random = np.random.default_rng(0)
     for name in ("images", "masks"):
@@ -30,7 +30,7 @@ def write_dataset(folder: Path, role: str = "seen", n: int = 6) -> Path:
     y, x = np.mgrid[:96, :96]
     rows = []
     for i in range(n):
-        disc = (y - random.integers(30, 60)) ** 2 + (x - random.integers(30, 60)) ** 2 < 18**2
+        disc = (y - random.integers(30, 60)) ** 2 + (x - random.integers(30, 60)) ** 2 < radius**2
         image = (60 + 120 * disc + random.normal(0, 8, disc.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(image).save(folder / "images" / f"{i}.png")
         Image.fromarray(disc.astype(np.uint8)).save(folder / "masks" / f"{i}.png")
@@ -49,7 +49,9 @@ def write_dataset(folder: Path, role: str = "seen", n: int = 6) -> Path:
     return folder
 
 
-QUICK = Settings(canvas=64, n_images=4, n_targets=2, warm_up=5, rate=2e-3)
+QUICK = Settings(
+    canvas=64, n_images=4, n_targets=2, warm_up=5, rate=2e-3, superpixels=0.0, shapes=0.0, absent=0.0
+)
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def test_it_learns_and_writes_a_model(tmp_path: Path, small: None) -> None:
     model = read_model(folder, "cache")
     assert model.card["sets"] == {"discs": 3}
     assert model.card["seen"]["steps"] == len(losses)
-    assert "discs: 3 training images; terms: free" in (folder / "card.md").read_text()
+    assert "discs: 3 training images. Terms: free" in (folder / "card.md").read_text()
     assert all(torch.isfinite(value).all() for value in load_state(model).values())
 
 
@@ -134,7 +136,9 @@ def test_targets_stay_on_their_pictures(tmp_path: Path) -> None:
     sampler = Sampler(slices, Preparation(long_side=64), np.random.default_rng(0))
     inside_is_different = 0
     for _ in range(10):
-        images, targets = sampler.draw(4, 2)
+        sample = sampler.draw(4, 2)
+        images, targets = sample.images, sample.targets
+        assert np.array_equal(targets, sample.pointed)
         assert images.shape == (4, 3, 64, 64) and targets.shape == (4, 2, 64, 64)
         assert 0 <= images.min() and images.max() <= 1
         for image, target in zip(images.mean(1).numpy(), targets[:, 0], strict=True):
@@ -142,3 +146,38 @@ def test_targets_stay_on_their_pictures(tmp_path: Path) -> None:
             around = ~target & (np.arange(64)[:, None] >= 0)
             inside_is_different += abs(image[target].mean() - image[around].mean()) > 0.1
     assert inside_is_different >= 36
+
+
+def test_prompts_at_nothing_want_an_empty_answer(tmp_path: Path) -> None:
+    """Small discs in different places; what the prompts point at is another image's disc."""
+    data = write_dataset(tmp_path / "discs", n=16, radius=7)
+    slices = load_slices(read_dataset(data), "train", Preparation())
+    sampler = Sampler(slices, Preparation(long_side=64), np.random.default_rng(0), (0.0, 0.0, 1.0))
+    sample = sampler.draw(2, 2)
+    assert sample.pointed.any((2, 3)).all() and not sample.targets.any()
+
+
+def test_every_kind_of_target_is_drawn(tmp_path: Path) -> None:
+    slices = load_slices(read_dataset(write_dataset(tmp_path / "discs")), "train", Preparation())
+    for shares in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)):
+        sample = Sampler(slices, Preparation(long_side=64), np.random.default_rng(0), shares).draw(3, 2)
+        assert sample.images.shape == (3, 3, 64, 64)
+        assert np.array_equal(sample.targets, sample.pointed) and sample.targets.any((2, 3)).all()
+
+
+def test_a_right_empty_answer_is_good(tmp_path: Path) -> None:
+    """Truth: nothing was to be found, so nothing found is all right, and anything found is not."""
+    wanted = torch.zeros(1, 1, 32, 32)
+    nothing, something = torch.full((1, 4, 16, 16), -20.0), torch.full((1, 4, 16, 16), 20.0)
+    assert mask_loss(nothing, torch.ones(1, 4), wanted) < 0.1
+    assert mask_loss(something, torch.zeros(1, 4), wanted) > 1
+
+
+def test_the_card_tells_every_run(tmp_path: Path, small: None) -> None:
+    data, out = write_dataset(tmp_path / "discs"), tmp_path / "out" / "net"
+    finish(pretrain([data], out, minutes=5, settings=replace(QUICK, most_steps=2)))
+    finish(pretrain([data], out, minutes=5, settings=replace(QUICK, most_steps=1, rate=1e-3), resume=True))
+    first, second = read_model(out, "cache").card["seen"]["runs"]
+    assert (first["from_step"], first["to_step"], second["from_step"], second["to_step"]) == (0, 2, 2, 3)
+    assert (first["rate"], second["rate"]) == (2e-3, 1e-3)
+    assert (out / "card.md").read_text().count("- 20") == 2
