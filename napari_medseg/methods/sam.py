@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.geometry import Plane
+from napari_medseg.core.geometry import Plane, slab
 from napari_medseg.core.mask import Region
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
@@ -19,6 +19,7 @@ from napari_medseg.core.request import Alternative, Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame
+from napari_medseg.methods._follow import Answer, Track, is_known
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
 
@@ -31,7 +32,7 @@ WAY = "prompt"
 NETWORK = "sam"
 HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
 _NO_LOGIT = -20.0  # outside the frame: surely not the structure
-_PARTIAL_EVERY = 8  # slices
+_PARTIAL_EVERY = 8  # slices, more when many are done
 _MOST_READINGS = 3  # alternatives offered for one click
 _MOST_ZOOM = 0.5  # a structure smaller than this part of the frame is looked at more closely
 
@@ -51,22 +52,15 @@ class Settings:
     memory: int = setting(256, "Memory for prepared slices", low=8, high=65536, unit="MB")
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """The answer on one slice: probabilities (rows, columns), the cut region, the expected Dice."""
-
-    probability: NDArray[np.float32]
-    region: Region
-    quality: float
-    others: tuple[tuple[Region, float], ...] = ()
-
-
 class Gathered:
-    """The answers to one request so far, laid slice by slice on the part asked for."""
+    """The answers to one request so far, laid slice by slice on the part asked for.
+
+    Results made on the way share its arrays, which go on being filled: nothing is copied for them.
+    """
 
     def __init__(self, request: Request, names: list[str]) -> None:
-        self.request, self.n = request, 0
-        self.regions = {name: request.region() for name in names}
+        self.request, self.n, self._told = request, 0, 0
+        self.mask = request.mask_of({name: request.region() for name in names})
         self.quality = {name: [0.0] * len(request.slices) for name in names}
         self.doubt = np.zeros(request.part.shape, np.float32)
         self.others: tuple[tuple[Region, float], ...] = ()
@@ -74,25 +68,31 @@ class Gathered:
     def add(self, name: str, index: int, answer: Answer) -> None:
         """Lay one answer on its slice; of several structures the largest doubt is kept."""
         axis, k = self.request.axis, index - self.request.slices[0]
-        np.moveaxis(self.regions[name], axis, 0)[k] = answer.region
+        self.mask = self.mask.put(name, np.expand_dims(answer.region, axis), slab(axis, k, k + 1))
         doubt = np.moveaxis(self.doubt, axis, 0)
         doubt[k] = np.maximum(doubt[k], 1.0 - np.abs(2.0 * answer.probability - 1.0))
         self.quality[name][k] = answer.quality
         self.others = answer.others
         self.n += 1
 
+    def partial(self) -> Segmentation | None:
+        """The result so far, now and then: rarely enough that showing it costs little beside the work."""
+        if self.n - self._told < max(_PARTIAL_EVERY, self.n // 4):
+            return None
+        self._told = self.n
+        return self.result()
+
     def result(self, notes: tuple[str, ...] = ()) -> Segmentation:
         """The proposal; readings of a click are offered where one structure on one slice was asked for."""
         request = self.request
-        single = len(self.regions) == len(request.slices) == 1
+        single = len(self.quality) == len(request.slices) == 1
         alternatives = tuple(
             Alternative(request.mask_of({name: np.expand_dims(region, request.axis)}), expected)
-            for name in self.regions
+            for name in self.quality
             for region, expected in (self.others if single else ())
         )
         quality = {name: tuple(values) for name, values in self.quality.items()}
-        mask = request.mask_of(self.regions)
-        return Segmentation(mask, request.start, self.doubt, quality, alternatives, notes)
+        return Segmentation(self.mask, request.start, self.doubt, quality, alternatives, notes)
 
 
 class Sam:
@@ -103,7 +103,6 @@ class Sam:
     ) -> None:
         self.settings = settings
         self.looks = Looks(network, model.preparation, settings.memory, device)
-        self._notes: list[str] = []
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode whole slices, so that a click on them is answered at once."""
@@ -120,49 +119,26 @@ class Sam:
         TaskError
             If nothing was pointed at on the slices asked for.
         """
-        names = [name for name in request.wanted if any(request.prompts_on(name, i) for i in request.slices)]
+        names = [name for name in request.wanted if is_known(request, name)]
         if not names:
             raise TaskError("Nothing is pointed at on these slices; click, draw a box or scribble first.")
-        self._notes = []
-        gathered = Gathered(request, names)
+        gathered, notes = Gathered(request, names), list[str]()
         n_all = len(names) * len(request.slices)
         for name in names:
-            for index, answer in self._follow(request, name):
+            track = Track(request, name, partial(self._answer, request, name), self.settings.stop_below)
+            for index, answer in track.follow():
                 gathered.add(name, index, answer)
-                if not answer.region.any():
-                    self._notes.append(f"{name}: nothing was found on {request.plane} slice {index}.")
-                partial = gathered.result() if gathered.n % _PARTIAL_EVERY == 0 else None
-                yield Progress(min(1.0, gathered.n / n_all), f"{name}: slice {index}", partial)
-        return gathered.result(tuple(dict.fromkeys([*self.looks.told(), *self._notes])))
-
-    def _follow(self, request: Request, name: str) -> Iterator[tuple[int, Answer]]:
-        """Yield (slice, answer): prompted slices first, then outwards from each, mask by mask."""
-        prompted = [i for i in request.slices if request.prompts_on(name, i)]
-        answers: dict[int, Answer] = {}
-        for index in prompted:
-            answers[index] = self._answer(request, name, index, request.prompts_on(name, index), None)
-            yield index, answers[index]
-        for step in (1, -1):
-            for origin in prompted:
-                index, before = origin + step, answers[origin]
-                while index in request.slices and index not in prompted and index not in answers:
-                    if not before.region.any():
-                        break
-                    answer = self._answer(request, name, index, (), before.region)
-                    if answer.quality < self.settings.stop_below or not answer.region.any():
-                        where = f"{request.plane} slice {index}"
-                        self._notes.append(f"{name}: stopped at {where}, where it is no longer clear.")
-                        break
-                    answers[index] = before = answer
-                    yield index, answer
-                    index += step
+                yield Progress(min(1.0, gathered.n / n_all), f"{name}: slice {index}", gathered.partial())
+            notes += track.notes
+        yield Progress(1.0, "Done")
+        return gathered.result((*self.looks.told(), *notes))
 
     def _answer(
-        self, request: Request, name: str, index: int, prompts: tuple[Prompt, ...], before: Region | None
+        self, request: Request, name: str, index: int, prompts: tuple[Prompt, ...], guess: Region | None
     ) -> Answer:
-        """Outline one structure on one slice from its prompts, or from the mask of the slice before."""
+        """Outline one structure on one slice from its prompts, or from a guess, such as the slice before."""
         shape = request.volume.slice(request.plane, index).shape[:2]
-        previous = before
+        previous = guess
         if previous is None and request.previous is not None and name in request.previous.names:
             old = request.previous.on_slice(name, request.plane, index)
             previous = old if old.any() else None
