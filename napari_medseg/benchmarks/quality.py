@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from napari_medseg.benchmarks.harness import Row, Unit, environment, infos_of, measure, units_of
 from napari_medseg.benchmarks.markdown import MOST_CLICKS
-from napari_medseg.benchmarks.prompting import ASKED, Target, box_of, click_in, correction, targets_of
+from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, targets_of
 from napari_medseg.benchmarks.table import Table
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Mask, Region

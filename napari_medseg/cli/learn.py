@@ -49,7 +49,7 @@ def evaluate(pred: Path, truth: Path, as_json: AsJson = False, device: Device = 
 
 def train(
     sources: _Sources,
-    recipe: Annotated[str, typer.Option("--recipe", help="pretrain.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="pretrain or calibrate.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The new model's folder, named as the model.")],
     minutes: _Minutes = 60.0,
     resume: _Resume = False,

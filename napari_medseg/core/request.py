@@ -176,6 +176,9 @@ class Segmentation:
         0 sure to 1 unsure, on the mask's grid.
     quality : Mapping
         Structure name to the expected Dice (0 to 1) of each slice asked for, in order.
+    interval : Mapping
+        Structure name to (lower, upper) expected Dice of each slice: eight answers in ten lie inside. Empty
+        where a method was never calibrated.
     alternatives : tuple of Alternative
         Other readings of the same prompts, best first, the one in `mask` included.
     notes : tuple of str
@@ -191,3 +194,4 @@ class Segmentation:
     alternatives: tuple[Alternative, ...] = ()
     notes: tuple[str, ...] = ()
     site_state: Any = None
+    interval: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)

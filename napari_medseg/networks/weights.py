@@ -163,10 +163,29 @@ def save_model(
         "sha256": sha256_of(folder / WEIGHTS),
         "card": dict(card),
     }
+    _describe(folder, about)
+    return read_model(folder, "cache")
+
+
+def amend_card(model: Model, more: Mapping[str, Any]) -> Model:
+    """Write more into a model's card; its weights stay as they are.
+
+    Raises
+    ------
+    WeightsError
+        If the description cannot be read.
+    """
+    read_model(model.folder, model.origin)
+    about = json.loads((model.folder / DESCRIPTION).read_text(encoding="utf-8"))
+    _describe(model.folder, {**about, "card": {**about.get("card", {}), **more}})
+    return read_model(model.folder, model.origin)
+
+
+def _describe(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write a model's description aside and rename it."""
     text = folder / f".{DESCRIPTION}.new"
     text.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(text, folder / DESCRIPTION)
-    return read_model(folder, "cache")
 
 
 def _preparation(about: Mapping[str, Any]) -> Preparation:

@@ -10,7 +10,7 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import Job
 from napari_medseg.core.settings import with_overrides
 
-RECIPES = ("pretrain",)
+RECIPES = ("pretrain", "calibrate")
 
 
 def evaluate(pred: Path, truth: Path) -> Job[Any]:
@@ -31,7 +31,7 @@ def train(
     seed: int = 0,
     settings: Mapping[str, Any] | None = None,
 ) -> Job[Path]:
-    """Train a model on data-set folders and return the folder it was written to.
+    """Train a model on data-set folders, or calibrate one, and return the folder it was written to.
 
     Parameters
     ----------
@@ -47,8 +47,16 @@ def train(
         raise TaskError(f"There is no recipe '{recipe}'; the recipes are: {', '.join(RECIPES)}.")
     if not minutes > 0:
         raise TaskError(f"Training needs more than 0 minutes, not {minutes:g}.")
-    from napari_medseg.learning.pretrain import Settings, pretrain
     from napari_medseg.workflow.lookup import choose_device
+
+    if recipe == "calibrate":
+        from napari_medseg.learning.calibrate import calibrate_sam
+
+        if settings or resume:
+            raise TaskError("The recipe calibrate has no settings and nothing to resume.")
+        chosen = choose_device(device)
+        return (yield from calibrate_sam(sources, Path(out), minutes=minutes, device=chosen, seed=seed))
+    from napari_medseg.learning.pretrain import Settings, pretrain
 
     return (
         yield from pretrain(

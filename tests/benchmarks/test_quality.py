@@ -11,7 +11,7 @@ import pytest
 from napari_medseg import workflow
 from napari_medseg.benchmarks import quality
 from napari_medseg.benchmarks.harness import Unit, units_of
-from napari_medseg.benchmarks.prompting import Target
+from napari_medseg.learning.prompting import Target
 from napari_medseg.benchmarks.quality import FloorArm, MethodArm
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Region

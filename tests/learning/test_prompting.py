@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_medseg.benchmarks.prompting import Target, box_of, click_in, correction, targets_of
+from napari_medseg.learning.prompting import Target, box_of, click_in, correction, targets_of
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import ct_phantom
