@@ -18,6 +18,7 @@ from pydicom.data import get_testdata_file
 
 from napari_medseg import cli
 from tests.models import tiny_sam
+from tests.published import SMALL, write_small
 
 CT = str(get_testdata_file("CT_small.dcm", download=False))
 
@@ -131,6 +132,30 @@ def test_a_model_is_imported_and_used_by_name(medseg: Any, tmp_path: Path, pictu
     assert len(result["structures"]["untitled"]["quality"]) == 1
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_a_published_checkpoint_is_imported_and_outlines(
+    medseg: Any, tmp_path: Path, picture: Path, name: str
+) -> None:
+    """Every layout gives a mask; with weights that mean nothing, so that only its place is looked at."""
+    file, out = write_small(name, tmp_path), tmp_path / "out.png"
+    made = medseg("models", "import", file, "--like", "mobile-sam", "--json").record["model"]
+    assert (made["name"], made["network"]) == (name, "sam") and made["bytes"] > file.stat().st_size // 2
+    words = ("--method", "sam", "--model", name, "--device", "cpu", "--json", "--set", "keep=no")
+    asked = ("--point", "0,15,30", "--box", "0,8,18,22,42")
+    result = medseg("segment", picture, "-o", out, *words, *asked).record["results"][0]
+    assert result["model"] == name and len(result["structures"]["untitled"]["quality"]) == 1
+    assert np.asarray(Image.open(out)).shape == (64, 80)
+
+
+def test_models_are_listed_with_licence_and_size(medseg: Any, tmp_path: Path) -> None:
+    medseg("models", "import", write_small("sam", tmp_path))
+    lines = medseg("models").out.splitlines()
+    assert any(line.startswith("sam (sam, cache, ") and "Licence: not known" in line for line in lines)
+    assert "sam-vit-b (can be downloaded, 375 MB, Apache-2.0): SAM" in "\n".join(lines)
+    catalogue = medseg("models", "--json").record["catalogue"]
+    assert catalogue["mobile-sam"]["bytes"] == 40_728_226
+
+
 def test_png_in_png_labels_out(medseg: Any, picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels.png"
     words = ("--method", "threshold", "--label", "lesion", "--point", "0,15,30", "--json")
@@ -237,6 +262,8 @@ BAD = {
     "no session": ("session", "list", "{tmp}"),
     "no model": ("models", "download", "none"),
     "no archive": ("models", "import", "{png}"),
+    "no checkpoint": ("models", "import", "{tmp}/text.pth"),
+    "like nothing": ("models", "import", "{png}", "--like", "none"),
     "no recipe": ("train", "{tmp}", "--recipe", "alchemy", "-o", "{tmp}/m"),
     "no data": ("train", "{tmp}", "--recipe", "pretrain", "-o", "{tmp}/m", "--minutes", "1"),
     "no truth": ("evaluate", "{png}", "{tmp}/none.png"),
@@ -249,7 +276,8 @@ BAD = {
 def test_bad_input_ends_in_one_plain_sentence(
     medseg: Any, picture: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    (tmp_path / "text.png").write_text("this is no picture")
+    for name in ("text.png", "text.pth"):
+        (tmp_path / name).write_text("this is no picture")
     ran = medseg(*(word.format(tmp=tmp_path, png=picture) for word in arguments))
     assert ran.code == 2 and ran.out == ""
     sentence = [line for line in ran.err.splitlines() if "%" not in line]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +30,6 @@ from napari_medseg.core.request import Alternative, Request, Segmentation
 from napari_medseg.core.task import Rule, Task, task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.session.store import Session
-from napari_medseg.workflow import install
 from napari_medseg.workflow.lookup import cache_folder
 from tests.models import tiny_sam
 
@@ -270,33 +265,6 @@ def test_a_changed_bit_is_found(tmp_path: Path) -> None:
     data[-1] ^= 1
     weights.write_bytes(data)
     assert "not those it was released with" in finish(workflow.verify_models())["cache/tiny-sam"]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """Serve a folder on this machine."""
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "served"))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-def test_a_download_is_kept_only_if_its_hash_is_right(
-    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "served").mkdir()
-    packed = archive(tiny_sam(tmp_path / "from").folder, tmp_path / "served" / "small.zip")
-    right = hashlib.sha256(packed.read_bytes()).hexdigest()
-    item = partial(install.Download, f"{server}/small.zip", licence="BSD-3-Clause", help="")
-    monkeypatch.setitem(install.CATALOGUE, "small", item(sha256="0" * 64))
-    with pytest.raises(WeightsError, match="could not be downloaded unharmed"):
-        finish(workflow.download_model("small"))
-    assert "small" not in [model.name for model in workflow.models()]
-    monkeypatch.setitem(install.CATALOGUE, "small", item(sha256=right))
-    assert finish(workflow.download_model("small")).name == "small"
-    with pytest.raises(WeightsError, match="no model 'other' to download"):
-        finish(workflow.download_model("other"))
 
 
 def test_tasks_come_from_data_sets(tmp_path: Path) -> None:

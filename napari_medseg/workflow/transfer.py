@@ -13,7 +13,7 @@ from napari_medseg.core.errors import WeightsError
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.workflow.catalogue import Download
 
-_PIECE = 1 << 20  # bytes
+_PIECE = 1 << 18  # bytes
 _PATIENCE = 20.0  # seconds without a byte
 _LOOK = 0.2  # seconds from one look at the progress to the next
 _NOT_SATISFIABLE = 416  # HTTP: there is nothing from there on
