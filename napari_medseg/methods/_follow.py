@@ -28,12 +28,16 @@ _RECENT = 2  # slices before, whose grey values count beside those of the outlin
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The answer on one slice: probabilities (rows, columns), the cut region, the expected Dice."""
+    """The answer on one slice: probabilities (rows, columns), the cut region, the expected Dice.
+
+    `interval` is where eight answers in ten of this quality lie; empty where nobody knows.
+    """
 
     probability: NDArray[np.float32]
     region: Region
     quality: float
     others: tuple[tuple[Region, float], ...] = ()
+    interval: tuple[float, float] = (0.0, 0.0)
 
 
 class Outliner(Protocol):

@@ -10,16 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.geometry import Plane, slab
+from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Region
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.prompts import Prompt
-from napari_medseg.core.request import Alternative, Request, Segmentation
+from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame
+from napari_medseg.methods._doubt import FOREIGN, kind_of, read_doubt
 from napari_medseg.methods._follow import Answer, Track, is_known
+from napari_medseg.methods._gathered import Gathered
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
 
@@ -32,7 +34,6 @@ WAY = "prompt"
 NETWORK = "sam"
 HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
 _NO_LOGIT = -20.0  # outside the frame: surely not the structure
-_PARTIAL_EVERY = 8  # slices, more when many are done
 _MOST_READINGS = 3  # alternatives offered for one click
 _MOST_ZOOM = 0.5  # a structure smaller than this part of the frame is looked at more closely
 
@@ -52,49 +53,6 @@ class Settings:
     memory: int = setting(256, "Memory for prepared slices", low=8, high=65536, unit="MB")
 
 
-class Gathered:
-    """The answers to one request so far, laid slice by slice on the part asked for.
-
-    Results made on the way share its arrays, which go on being filled: nothing is copied for them.
-    """
-
-    def __init__(self, request: Request, names: list[str]) -> None:
-        self.request, self.n, self._told = request, 0, 0
-        self.mask = request.mask_of({name: request.region() for name in names})
-        self.quality = {name: [0.0] * len(request.slices) for name in names}
-        self.doubt = np.zeros(request.part.shape, np.float32)
-        self.others: tuple[tuple[Region, float], ...] = ()
-
-    def add(self, name: str, index: int, answer: Answer) -> None:
-        """Lay one answer on its slice; of several structures the largest doubt is kept."""
-        axis, k = self.request.axis, index - self.request.slices[0]
-        self.mask = self.mask.put(name, np.expand_dims(answer.region, axis), slab(axis, k, k + 1))
-        doubt = np.moveaxis(self.doubt, axis, 0)
-        doubt[k] = np.maximum(doubt[k], 1.0 - np.abs(2.0 * answer.probability - 1.0))
-        self.quality[name][k] = answer.quality
-        self.others = answer.others
-        self.n += 1
-
-    def partial(self) -> Segmentation | None:
-        """The result so far, now and then: rarely enough that showing it costs little beside the work."""
-        if self.n - self._told < max(_PARTIAL_EVERY, self.n // 4):
-            return None
-        self._told = self.n
-        return self.result()
-
-    def result(self, notes: tuple[str, ...] = ()) -> Segmentation:
-        """The proposal; readings of a click are offered where one structure on one slice was asked for."""
-        request = self.request
-        single = len(self.quality) == len(request.slices) == 1
-        alternatives = tuple(
-            Alternative(request.mask_of({name: np.expand_dims(region, request.axis)}), expected)
-            for name in self.quality
-            for region, expected in (self.others if single else ())
-        )
-        quality = {name: tuple(values) for name, values in self.quality.items()}
-        return Segmentation(self.mask, request.start, self.doubt, quality, alternatives, notes)
-
-
 class Sam:
     """A promptable model with its prepared slices; one volume at a time."""
 
@@ -103,6 +61,8 @@ class Sam:
     ) -> None:
         self.settings = settings
         self.looks = Looks(network, model.preparation, settings.memory, device)
+        self.doubt = read_doubt(model.card, model.name)
+        self._foreign: tuple[Volume, Plane, bool] | None = None
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode whole slices, so that a click on them is answered at once."""
@@ -130,8 +90,22 @@ class Sam:
                 gathered.add(name, index, answer)
                 yield Progress(min(1.0, gathered.n / n_all), f"{name}: slice {index}", gathered.partial())
             notes += track.notes
+        notes += [FOREIGN] if self.is_foreign(request) else []
         yield Progress(1.0, "Done")
         return gathered.result((*self.looks.told(), *notes))
+
+    def is_foreign(self, request: Request) -> bool:
+        """Whether the image is unlike those the model learnt from, by one slice of it."""
+        volume, plane = request.volume, request.plane
+        if self.doubt.home is None:
+            return False
+        if self._foreign is None or self._foreign[:2] != (volume, plane):
+            pointed_at = (i for i in request.slices if any(request.prompts_on(n, i) for n in request.wanted))
+            index = next(pointed_at, request.slices[len(request.slices) // 2])
+            frame = self.looks.frame(volume, plane)
+            encoded = self.looks.at(volume, plane, index, frame)
+            self._foreign = volume, plane, self.doubt.is_foreign(encoded, frame)
+        return self._foreign[2]
 
     def _answer(
         self, request: Request, name: str, index: int, prompts: tuple[Prompt, ...], guess: Region | None
@@ -157,7 +131,15 @@ class Sam:
                 if again.region.any():
                     others = ((again.region, again.quality), *answer.others[1:]) if answer.others else ()
                     answer = replace(again, others=others)
-        return answer
+        return self._calibrated(answer, kind_of(what))
+
+    def _calibrated(self, answer: Answer, kind: str) -> Answer:
+        """What the model's word on its answers is worth."""
+        if not self.doubt.calibrations:
+            return answer
+        expected, low, high = self.doubt.expect(kind, answer.quality)
+        others = tuple((region, self.doubt.expect(kind, said)[0]) for region, said in answer.others)
+        return replace(answer, quality=expected, interval=(low, high), others=others)
 
     def _decode(self, request: Request, index: int, frame: Frame, what: Pointed) -> Answer:
         """Ask the network about one frame and bring its answer back to the slice."""

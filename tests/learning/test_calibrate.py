@@ -4,45 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from napari_medseg.core.errors import TaskError, WeightsError
-from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import finish
 from napari_medseg.learning.calibrate import calibrate_sam
 from napari_medseg.methods._doubt import KINDS, read_doubt
-from napari_medseg.networks.sam import CompactSam
-from napari_medseg.networks.weights import read_model, save_model, sha256_of
+from napari_medseg.networks.weights import amend_card, read_model, sha256_of
 from tests.learning.test_pretrain import write_dataset
-
-TINY = {
-    "long_side": 64,
-    "width": 32,
-    "depth": 2,
-    "heads": 2,
-    "window": 2,
-    "global_blocks": (1,),
-    "decoder": 32,
-    "mlp": 64,
-    "stem": (8, 8, 16),
-}
+from tests.models import tiny_sam
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A small untrained model."""
-    torch.manual_seed(0)
-    folder = tmp_path / "net"
-    save_model(
-        folder,
-        CompactSam(**TINY),
-        kind="sam",
-        numbers=TINY,
-        preparation=Preparation(long_side=64),
-        card={"kept": 1},
-        card_text="",
-    )
-    return folder
+    return amend_card(tiny_sam(tmp_path), {"kept": 1}).folder
 
 
 def split(data: Path, val: int) -> Path:

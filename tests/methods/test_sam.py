@@ -20,6 +20,7 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.structure import Structure
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
+from napari_medseg.methods._doubt import FOREIGN
 from napari_medseg.methods.sam import Sam, Settings, build, stability
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
@@ -218,3 +219,22 @@ def test_colour_and_odd_sizes() -> None:
     request = Request(image, "axial", (0,), TASK, (Box("thing", "axial", 0, (5, 7), (30, 50)),))
     found = finish(sam().segment(request)).mask.of("thing")[0]
     assert dice(found, rectangle(slice(5, 30), slice(7, 50), (37, 61))) > 0.95
+
+
+def test_a_calibrated_model_says_what_its_word_is_worth(tmp_path: Path) -> None:
+    """Truth: the calibration written into the card here, whatever the network says of itself."""
+    known = {"said": [0.0, 1.0], "mean": [0.6, 0.6], "low": [0.4, 0.4], "high": [0.7, 0.7], "n": 50}
+    far = {"axes": np.zeros((1, 96)).tolist(), "homes": [[5.0]], "limit": 1.0}
+    model = tiny_sam(tmp_path)
+    volume = Volume(
+        np.random.default_rng(0).integers(0, 255, (1, 64, 64), np.uint8), from_spacing((1, 64, 64))
+    )
+    answers = {}
+    for name, card in (("bare", {}), ("known", {"calibration": {"click": known}, "likeness": far})):
+        sam = build(Settings(), replace(model, card=card), "cpu")
+        click = Point("thing", "axial", (0.0, 30.0, 30.0))
+        answers[name] = finish(sam.segment(Request(volume, "axial", (0,), TASK, (click,))))
+    assert answers["bare"].interval == {} and FOREIGN not in answers["bare"].notes
+    assert answers["known"].quality["thing"] == (0.6,)
+    assert answers["known"].interval["thing"] == ((0.4, 0.7),)
+    assert FOREIGN in answers["known"].notes
