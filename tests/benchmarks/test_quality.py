@@ -11,7 +11,6 @@ import pytest
 from napari_medseg import workflow
 from napari_medseg.benchmarks import quality
 from napari_medseg.benchmarks.harness import Unit, units_of
-from napari_medseg.learning.prompting import Target
 from napari_medseg.benchmarks.quality import FloorArm, MethodArm
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Region
@@ -22,6 +21,7 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.files import write_mask, write_volume
 from napari_medseg.learning.data import read_datasets
+from napari_medseg.learning.prompting import Target
 
 
 def write_set(folder: Path, n: int, dim: int = 2) -> Path:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_medseg.learning.prompting import Target, box_of, click_in, correction, targets_of
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import ct_phantom
 from napari_medseg.core.structure import Structure
+from napari_medseg.learning.prompting import Target, box_of, click_in, correction, targets_of
 
 
 def target(region: np.ndarray, key: str = "set/image/x/0/0") -> Target:
