@@ -226,9 +226,8 @@ def test_a_calibrated_model_says_what_its_word_is_worth(tmp_path: Path) -> None:
     known = {"said": [0.0, 1.0], "mean": [0.6, 0.6], "low": [0.4, 0.4], "high": [0.7, 0.7], "n": 50}
     far = {"axes": np.zeros((1, 96)).tolist(), "homes": [[5.0]], "limit": 1.0}
     model = tiny_sam(tmp_path)
-    volume = Volume(
-        np.random.default_rng(0).integers(0, 255, (1, 64, 64), np.uint8), from_spacing((1, 64, 64))
-    )
+    pixels = np.random.default_rng(0).integers(0, 255, (1, 64, 64), np.uint8)
+    volume = Volume(pixels, Geometry((1, 64, 64), from_spacing((1.0, 1.0, 1.0))))
     answers = {}
     for name, card in (("bare", {}), ("known", {"calibration": {"click": known}, "likeness": far})):
         sam = build(Settings(), replace(model, card=card), "cpu")
