@@ -29,29 +29,12 @@ def fetch(name: str, item: Download, folder: Path) -> Job[Path]:
     WeightsError
         If the connection or the disk fails, or what came is not what was published.
     """
-    import pooch
-
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{item.sha256}.part"
     if shutil.disk_usage(folder).free < 2 * item.n_bytes:  # the file, then the model made of it
         raise WeightsError(f"'{name}' needs {2 * item.n_bytes / 1e9:.1f} GB of free disk in {folder}.")
-    pooch.get_logger().setLevel("WARNING")
-    stop = Event()
-    get = partial(_go_on, part, item.n_bytes, stop)
-    known, target = f"sha256:{item.sha256}", item.file_name
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(pooch.retrieve, item.url, known, target, folder, downloader=get)
-        try:
-            while not work.done():
-                here = _size(part)
-                yield Progress(
-                    0.8 * min(1.0, here / item.n_bytes), f"downloading {name}", numbers={"MB": here / 1e6}
-                )
-                wait([work], timeout=_LOOK)
-        finally:
-            stop.set()
+    part = folder / f"{item.sha256}.part"
     try:
-        return Path(work.result())
+        return (yield from _transfer(name, item, part))
     except OSError:
         here = _size(part)
         raise WeightsError(
@@ -63,6 +46,27 @@ def fetch(name: str, item: Download, folder: Path) -> Job[Path]:
             f"What came for '{name}' is not the file its authors published (another SHA-256), so it was "
             "thrown away; try again later, or from another network."
         ) from None
+
+
+def _transfer(name: str, item: Download, part: Path) -> Job[Path]:
+    """Let pooch fetch and check the file meanwhile; OSError if it is cut, ValueError if it is another."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")
+    stop = Event()
+    get = partial(_go_on, part, item.n_bytes, stop)
+    known, target = f"sha256:{item.sha256}", item.file_name
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(pooch.retrieve, item.url, known, target, part.parent, downloader=get)
+        try:
+            while not work.done():
+                here = _size(part)
+                done = 0.8 * min(1.0, here / item.n_bytes)
+                yield Progress(done, f"downloading {name}", numbers={"MB": here / 1e6})
+                wait([work], timeout=_LOOK)
+        finally:
+            stop.set()
+    return Path(work.result())
 
 
 def _go_on(part: Path, n_bytes: int, stop: Event, url: str, output_file: str, _pooch: Any) -> None:
