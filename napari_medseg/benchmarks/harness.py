@@ -30,7 +30,9 @@ class Row:
     """One arm's answer about one target, scored at original resolution.
 
     `part` is what was asked, such as "box" or "5 clicks"; `clicks` is how many clicks it took to reach
-    Dice 0.85, 0 where clicks are not counted, 99 where they did not suffice.
+    Dice 0.85, 0 where clicks are not counted, 99 where they did not suffice. `expected`, `low` and `high` are
+    what the arm itself expected, `strange` how unlike its training images it found the picture (above 1:
+    foreign); None where it does not say.
     """
 
     set: str
@@ -45,6 +47,10 @@ class Row:
     hd95: float
     seconds: float
     clicks: int = 0
+    expected: float | None = None
+    low: float | None = None
+    high: float | None = None
+    strange: float | None = None
 
 
 @dataclass(frozen=True)

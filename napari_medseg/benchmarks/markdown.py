@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from napari_medseg.benchmarks.doubt import lines_of_doubt, reliability
 from napari_medseg.benchmarks.harness import APART, SetInfo
+from napari_medseg.benchmarks.plot import plot
 from napari_medseg.benchmarks.table import MEASURES, ROLES, Table
 
 MOST_CLICKS = 10
@@ -17,7 +19,25 @@ def lines_of(table: Table) -> list[str]:
         result += [*_means(table, part), "", *_differences(table, part), ""]
     if any(row.clicks for row in table.rows):
         result += ["### Objects that reach Dice 0.85, by number of clicks", "", *_curve(table), ""]
-    return result
+    return result + lines_of_doubt(table.rows, table.sets)
+
+
+def plots_of(table: Table) -> dict[str, str]:
+    """Pictures of a run, file name to SVG: expected against real Dice, and clicks against objects done."""
+    found = {}
+    if curves := reliability(table.rows):
+        found["calibration.svg"] = plot(
+            "Expected and real Dice", "expected Dice", "real Dice", curves, diagonal=True
+        )
+    arms = dict.fromkeys(row.arm for row in table.rows if row.clicks)
+    for role in ROLES:
+        numbers = range(1, MOST_CLICKS + 1)
+        reached = {arm: [(float(n), table.reaching(arm, role, n)) for n in numbers] for arm in arms}
+        reached = {arm: points for arm, points in reached.items() if points[0][1] == points[0][1]}
+        if reached:
+            title = f"Objects that reach Dice 0.85, {role} sets"
+            found[f"clicks-{role}.svg"] = plot(title, "clicks", "part of the objects", reached, (1.0, 10.0))
+    return found
 
 
 def _without_patients(table: Table) -> list[str]:

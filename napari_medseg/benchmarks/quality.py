@@ -9,29 +9,30 @@ every answer in rows.jsonl.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_medseg.benchmarks.harness import Row, Unit, environment, infos_of, measure, units_of
 from napari_medseg.benchmarks.markdown import MOST_CLICKS
-from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, targets_of
 from napari_medseg.benchmarks.table import Table
 from napari_medseg.core.errors import TaskError
+from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Region
 from napari_medseg.core.metrics import Scores, score
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import Job, Progress, finish
 from napari_medseg.core.prompts import Prompt
-from napari_medseg.core.request import Request
+from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.learning.data import read_datasets
+from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, targets_of
 
 if TYPE_CHECKING:
     from napari_medseg.methods import Method
@@ -42,10 +43,14 @@ BOX_FLOORS = ("ellipse", "grabcut", "random walker", "confidence connected", "wa
 CLICK_FLOORS = ("grabcut", "random walker", "confidence connected", "watershed")
 
 
+Word = Mapping[str, float]  # expected, low, high and strange, as far as an arm says them
+
+
 class Arm(Protocol):
     """One way to an outline that is measured."""
 
     name: str
+    word: Word  # what it said of its last answer
 
     def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
         """Outline the target's slice from all prompts so far and the outline before the last one."""
@@ -56,6 +61,7 @@ class FloorArm:
     """A classical floor, on the picture a network would see of the same slice."""
 
     name: str
+    word: Word = field(default_factory=dict)
     _seen: tuple[Volume, int, NDArray[np.uint8]] | None = None
 
     def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
@@ -77,6 +83,7 @@ class MethodArm:
 
     name: str
     method: Method
+    word: Word = field(default_factory=dict)
 
     def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
         """Outline through the method's contract, with the outline before as the previous mask."""
@@ -89,7 +96,27 @@ class MethodArm:
         slices = (target.index,)
         request = Request(volume, target.plane, slices, task, tuple(prompts), previous=previous)
         answer = finish(workflow.segment(self.method, request))
+        self.word = _word(answer, self.method, target, volume)
         return answer.mask.on_slice(ASKED, target.plane, target.index - answer.start[0])
+
+
+def _word(answer: Segmentation, method: Method, target: Target, volume: Volume) -> Word:
+    """What a method says of its answer and of the picture."""
+    said: dict[str, float] = {}
+    if ASKED in answer.interval:
+        low, high = answer.interval[ASKED][0]
+        said |= {"expected": answer.quality[ASKED][0], "low": low, "high": high}
+    if isinstance(method, Strange):
+        said["strange"] = method.strangeness(volume, target.plane, target.index)
+    return said
+
+
+@runtime_checkable
+class Strange(Protocol):
+    """A method that says how unlike its training images a picture is."""
+
+    def strangeness(self, volume: Volume, plane: Plane, index: int) -> float:
+        """Above 1 it counts as foreign."""
 
 
 def run(
@@ -175,7 +202,7 @@ def _from_box(arm: Arm, volume: Volume, target: Target, row: Callable[..., Row])
     start = time.perf_counter()
     answer = arm.outline(volume, target, [box_of(target)], np.zeros(target.region.shape, bool))
     seconds = time.perf_counter() - start
-    return row(BOX, arm.name, **_scores(answer, target, volume), seconds=seconds)
+    return row(BOX, arm.name, **_scores(answer, target, volume), **arm.word, seconds=seconds)
 
 
 def _from_clicks(arm: Arm, volume: Volume, target: Target, row: Callable[..., Row]) -> list[Row]:
@@ -191,7 +218,7 @@ def _from_clicks(arm: Arm, volume: Volume, target: Target, row: Callable[..., Ro
         answer = arm.outline(volume, target, prompts, answer)
         seconds = time.perf_counter() - start
         if number in (1, 5):
-            found.append((number, _scores(answer, target, volume), seconds))
+            found.append((number, {**_scores(answer, target, volume), **arm.word}, seconds))
         if reached == NEVER and _dice(answer, target) >= REACHED:
             reached = number
         if number >= 5 and reached != NEVER:
@@ -201,7 +228,7 @@ def _from_clicks(arm: Arm, volume: Volume, target: Target, row: Callable[..., Ro
             break
         prompts.append(wrong)
     if len(found) == 1:  # perfect before the fifth click
-        found.append((5, _scores(answer, target, volume), seconds))
+        found.append((5, {**_scores(answer, target, volume), **arm.word}, seconds))
     parts = {1: (ONE_CLICK, 0), 5: (FIVE_CLICKS, reached)}
     return [
         row(parts[number][0], arm.name, **scores, seconds=spent, clicks=parts[number][1])

@@ -123,9 +123,13 @@ class Table:
         return {"title": self.title, "about": dict(self.about), "sets": sets, "cells": kept}
 
     def save(self, out: Path) -> None:
-        """Write `table.md` and `table.json` beside the rows."""
+        """Write `table.md`, `table.json` and the plots beside the rows."""
+        from napari_medseg.benchmarks.markdown import plots_of
+
         (out / "table.md").write_text("\n".join(self.lines()), encoding="utf-8")
         (out / "table.json").write_text(json.dumps(self.record(), indent=1), encoding="utf-8")
+        for name, drawing in plots_of(self).items():
+            (out / name).write_text(drawing, encoding="utf-8")
 
 
 def _mean_of(structures: Collection[Sequence[Row]]) -> dict[str, float]:

@@ -34,10 +34,6 @@ class Likeness:
         """Mahalanobis distance of one image's features (D,) to the nearest cloud."""
         return float(np.linalg.norm(self.homes - self.axes @ features, axis=1).min())
 
-    def is_foreign(self, features: Vectors) -> bool:
-        """Whether an image is further away than nearly all that the model was checked on."""
-        return self.distance(features) > self.limit
-
 
 def likeness(features: Vectors, sets: NDArray[np.str_], limit: float = np.inf) -> Likeness:
     """Learn the clouds from features (N, D) of training images and the set each belongs to.

@@ -45,14 +45,14 @@ class Doubt:
         known = self.calibrations.get(kind)
         return (said, 0.0, 1.0) if known is None else known.read(said)
 
-    def is_foreign(self, encoded: Encoded, frame: Frame) -> bool:
-        """Whether a whole slice is unlike the images the model learnt from."""
+    def strangeness(self, encoded: Encoded, frame: Frame) -> float:
+        """How unlike the images it learnt from a whole slice is to a model; above 1 it counts as foreign."""
         if self.home is None:
-            return False
+            return 0.0
         from napari_medseg.networks.features import image_features
 
         features = image_features(encoded, frame.size, frame.long_side)
-        return self.home.is_foreign(features.double().cpu().numpy())
+        return self.home.distance(features.double().cpu().numpy()) / self.home.limit
 
 
 def read_doubt(card: Mapping[str, Any], name: str) -> Doubt:

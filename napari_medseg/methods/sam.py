@@ -24,6 +24,7 @@ from napari_medseg.methods._follow import Answer, Track, is_known
 from napari_medseg.methods._gathered import Gathered
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._marks import Pointed, keep_prompted, pointed, span_around
+from napari_medseg.methods._shelf import SHELF_HELP, Shelf, shelf_folder
 
 if TYPE_CHECKING:
     from napari_medseg.networks.official import OfficialSam
@@ -51,6 +52,7 @@ class Settings:
         0.35, "Stop following below quality", low=0.0, high=1.0, help="in a range or volume"
     )
     memory: int = setting(256, "Memory for prepared slices", low=8, high=65536, unit="MB")
+    disk: int = setting(1024, "Disk for prepared slices", low=0, high=1_000_000, unit="MB", help=SHELF_HELP)
 
 
 class Sam:
@@ -60,15 +62,16 @@ class Sam:
         self, network: CompactSam | OfficialSam, model: Model, settings: Settings, device: str
     ) -> None:
         self.settings = settings
-        self.looks = Looks(network, model.preparation, settings.memory, device)
+        shelf = Shelf(shelf_folder(), settings.disk)
+        self.looks = Looks(network, model.preparation, settings.memory, device, model.sha256, shelf)
         self.doubt = read_doubt(model.card, model.name)
         self._foreign: tuple[Volume, Plane, bool] | None = None
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode whole slices, so that a click on them is answered at once."""
-        for done, index in enumerate(slices):
-            yield Progress(done / len(slices), f"Looking at slice {index}")
-            self.looks.at(volume, plane, index, self.looks.frame(volume, plane))
+        yield Progress(0.0, f"Looking at {len(slices)} slices")
+        for done in self.looks.ahead(volume, plane, slices):
+            yield Progress(done / len(slices), f"Looked at slice {slices[done - 1]}")
         yield Progress(1.0, "Ready")
 
     def segment(self, request: Request) -> Job[Segmentation]:
@@ -90,21 +93,24 @@ class Sam:
                 gathered.add(name, index, answer)
                 yield Progress(min(1.0, gathered.n / n_all), f"{name}: slice {index}", gathered.partial())
             notes += track.notes
-        notes += [FOREIGN] if self.is_foreign(request) else []
+        notes += [FOREIGN] if self._is_foreign(request) else []
         yield Progress(1.0, "Done")
         return gathered.result((*self.looks.told(), *notes))
 
-    def is_foreign(self, request: Request) -> bool:
+    def strangeness(self, volume: Volume, plane: Plane, index: int) -> float:
+        """How unlike the images it learnt from a slice is to the model; above 1 it counts as foreign."""
+        if self.doubt.home is None:
+            return 0.0
+        frame = self.looks.frame(volume, plane)
+        return self.doubt.strangeness(self.looks.at(volume, plane, index, frame), frame)
+
+    def _is_foreign(self, request: Request) -> bool:
         """Whether the image is unlike those the model learnt from, by one slice of it."""
         volume, plane = request.volume, request.plane
-        if self.doubt.home is None:
-            return False
         if self._foreign is None or self._foreign[:2] != (volume, plane):
             pointed_at = (i for i in request.slices if any(request.prompts_on(n, i) for n in request.wanted))
             index = next(pointed_at, request.slices[len(request.slices) // 2])
-            frame = self.looks.frame(volume, plane)
-            encoded = self.looks.at(volume, plane, index, frame)
-            self._foreign = volume, plane, self.doubt.is_foreign(encoded, frame)
+            self._foreign = volume, plane, self.strangeness(volume, plane, index) > 1.0
         return self._foreign[2]
 
     def _answer(

@@ -53,6 +53,7 @@ class Scripted:
     """An arm that copies the truth, but leaves out as many rows as the script says for each answer."""
 
     name = "scripted"
+    word: dict[str, float] = {}  # noqa: RUF012
 
     def __init__(self, left_out: Sequence[int]) -> None:
         self.left_out, self.asked = left_out, []
