@@ -24,6 +24,13 @@ class What(StrEnum):
     quality = "quality"
 
 
+class Preset(StrEnum):
+    """What the quality benchmark asks for."""
+
+    slices = "slices"
+    volumes = "volumes"
+
+
 class Split(StrEnum):
     """Which images a benchmark looks at."""
 
@@ -70,6 +77,9 @@ def benchmark(
     what: Annotated[What, typer.Argument(metavar="speed|quality")],
     data: Annotated[Path | None, typer.Option("--data", help="A data set, or a folder of them.")] = None,
     minutes: _Minutes = 30.0,
+    preset: Annotated[
+        Preset, typer.Option("--preset", help="Quality: one slice, or volumes.")
+    ] = Preset.slices,
     split: Annotated[Split, typer.Option("--split", help="Which images.")] = Split.test,
     resume: _Resume = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/ and its name.")] = None,
@@ -80,14 +90,15 @@ def benchmark(
 ) -> None:
     """Measure how fast and how good the methods are, beside the classical floors."""
     check_device(device)
-    folder = out or Path("runs") / what.value
+    in_volumes = what is What.quality and preset is Preset.volumes
+    folder = out or Path("runs") / (preset.value if in_volumes else what.value)
     if what is What.speed:
         from napari_medseg.benchmarks import speed
 
         timings = run(speed.run(minutes=minutes, device=device, out=folder, model=model))
         answer(timings.record(), timings.lines(), as_json)
         return
-    from napari_medseg.benchmarks import quality
+    from napari_medseg.benchmarks import quality, volumes
 
     words: dict[str, Any] = {
         "minutes": minutes,
@@ -96,7 +107,8 @@ def benchmark(
         "model": model,
         "seed": seed,
     }
-    table = run(quality.run(_data(data), out=folder, resume=resume, **words))
+    measure = volumes.run if in_volumes else quality.run
+    table: Any = run(measure(_data(data), out=folder, resume=resume, **words))
     answer(table.record(), table.lines(), as_json)
 
 
