@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in place of the user's own models, so that no test depends on this machine."""
+    """Empty folders in place of the user's own models and cache, so that no test depends on this machine."""
     folder = tmp_path / "own_models"
     monkeypatch.setenv("MEDSEG_MODELS", str(folder))
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
     return folder
 
 
