@@ -159,15 +159,14 @@ class Deeds(QObject):
 
     def set_visible(self, name: str, visible: bool) -> None:
         """Show or hide a structure."""
-        self.screen.hidden = self.screen.hidden - {name} if visible else self.screen.hidden | {name}
-        self.screen.show_again()
+        hidden = self.screen.masks.hidden
+        self.screen.hide(hidden - {name} if visible else hidden | {name})
         self.presenter.show()
 
     def hide_or_show(self) -> None:
         """Hide all outlines, or show them again."""
         names = frozenset(self.bench.in_hand().mask.names)
-        self.screen.hidden = frozenset() if self.screen.hidden else names
-        self.screen.show_again()
+        self.screen.hide(frozenset() if self.screen.masks.hidden else names)
         self.presenter.show()
 
     def cancel(self) -> None:

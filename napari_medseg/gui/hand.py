@@ -54,7 +54,7 @@ class Hand(QObject):
         assert work is not None
         plane, index = screen.place
         value = work.proposal.places[work.current][1]
-        array = work.proposal.arrays[screen.masks["proposal"].index(layer)]
+        array = work.proposal.arrays[screen.masks.proposal.index(layer)]
         painted = (array[work.slab(plane, index)] == value).squeeze(work.volume.geometry.axis_of(plane))
         screen.give_back(layer)
         self._unseed()

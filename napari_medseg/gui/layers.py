@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,6 +148,9 @@ def _add_labels(viewer: Viewer, data: NDArray[np.uint8], words: dict[str, Any]) 
     layer = Labels(data, **words)
     if words["metadata"][ROLE] == "mask":
         layer.contour = 1 if max(data.shape) <= _FINE else 2
+        # napari finds outlines by two rank filters, a third of its time for a slice of 512 x 512 pixels;
+        # without this line, which leans on a private name, they are the same and only slower.
+        layer._calculate_contour = partial(_contour, layer)
     prompts = [n for n, other in enumerate(viewer.layers) if other.metadata.get(ROLE) == "prompts"]
     viewer.layers.insert(min(prompts, default=len(viewer.layers)), layer)
     return layer
@@ -173,3 +177,24 @@ def redraw(layers: Sequence[Labels]) -> None:
     """Draw the slice on screen again after its array was changed from outside; nothing else is touched."""
     for layer in layers:
         layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+def _contour(layer: Labels, labels: NDArray[np.uint8], part: tuple[slice, ...]) -> NDArray[np.uint8] | None:
+    """Part of a slice's outlines as thick as the layer wants them; None where masks are filled, as in 3-D."""
+    if layer.contour < 1 or labels.ndim > 2:
+        return None
+    rings, inner = np.zeros_like(labels), labels
+    for _ in range(layer.contour):
+        ring = outline(inner)
+        rings, inner = rings + ring, inner - ring
+    return rings[part]
+
+
+def outline(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Keep of each label (rows, columns) the pixels beside another value or the picture's edge."""
+    padded = np.pad(labels, 1)
+    middle = padded[1:-1, 1:-1]
+    same = padded[:-2, 1:-1] == middle
+    for side in (padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+        same &= side == middle
+    return np.where(same, 0, middle).astype(labels.dtype)

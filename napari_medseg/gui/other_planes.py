@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_medseg.core.geometry import PLANES, Plane
 from napari_medseg.gui import views
-from napari_medseg.gui.layers import ROLE, Display, volume_of
+from napari_medseg.gui.layers import ROLE, Display, outline, volume_of
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -235,12 +235,3 @@ def picture(
             share = rgba[:, 3:] * layer.opacity
             rgb[shown > 0] = rgb[shown > 0] * (1 - share) + rgba[:, :3] * 255 * share
     return rgb
-
-
-def outline(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Keep of each label (rows, columns) the pixels beside another value or the picture's edge."""
-    padded = np.pad(labels, 1)
-    middle = padded[1:-1, 1:-1]
-    same = [padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]]
-    inner = np.logical_and.reduce([side == middle for side in same])
-    return np.where(inner, 0, middle).astype(np.uint8)

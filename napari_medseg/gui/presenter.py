@@ -34,7 +34,7 @@ class Presenter:
             self.sections.structures.show_structures((), "")
             self.sections.proposal.show_proposal(Shown())
             return
-        hidden = self.screen.hidden
+        hidden = self.screen.masks.hidden
         lines = [
             Line(s, size_of(work.voxels_of(s.name), work.volume.geometry), s.name not in hidden)
             for s in work.mask.structures

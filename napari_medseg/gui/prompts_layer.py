@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qtpy.QtCore import QTimer
 
+from napari_medseg.core.geometry import Plane
 from napari_medseg.core.prompts import Box, Lasso, Point, Prompt, Scribble, on_grid
 from napari_medseg.gui.display import Display
 from napari_medseg.gui.layers import ROLE
@@ -24,13 +26,22 @@ _ON_SCREEN = 15  # pixels of a point at any zoom
 
 
 class PromptLayers:
-    """The two layers that show prompts, and the one being drawn."""
+    """The two layers that show prompts, and the one being drawn.
+
+    The layer of drawn prompts is hidden while none is on the slice on screen: napari builds the programs of
+    its shapes anew for every frame, which costs as much as drawing the image. One that a person hid by its
+    eye stays hidden.
+    """
 
     def __init__(self, viewer: Viewer, display: Display) -> None:
         words: dict[str, Any] = {"ndim": 3, "metadata": {ROLE: "prompts"}, **display.placement}
-        self._display = display
+        self._display, self._viewer = display, viewer
         self.shapes = viewer.add_shapes(
-            name="prompts: drawn", edge_width=_thin(display), face_color="transparent", **words
+            name="prompts: drawn",
+            edge_width=_thin(display),
+            face_color="transparent",
+            visible=False,
+            **words,
         )
         self.points = viewer.add_points(
             name="prompts: points",
@@ -39,20 +50,40 @@ class PromptLayers:
             **words,
         )
         self._shown: tuple[Any, ...] = ()
+        self._wanted = self._hidden = False  # by what is drawn; by a person
+        self._soon = QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._turn)
+        self.shapes.events.visible.connect(self._on_visible)
 
-    def show(self, work: Work, plane: str) -> None:
+    def show(self, work: Work, plane: Plane, index: int) -> None:
         """Show the current structure's prompts on a plane; napari shows each on its slice."""
         prompts = tuple(p for p in work.prompts if (p.plane, p.structure) == (plane, work.current))
-        if prompts == self._shown:
-            return
-        self._show_points([p for p in prompts if isinstance(p, Point)])
         drawn = [p for p in prompts if isinstance(p, Box | Scribble | Lasso)]
-        self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
-        self._shown = prompts
+        if prompts != self._shown:
+            self._show_points([p for p in prompts if isinstance(p, Point)])
+            self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
+            self._shown = prompts
+        self._wanted = any(p.index == index for p in drawn)
+        if self._wanted != self.shapes.visible:
+            self._soon.start(0)  # in a turn of its own
+
+    def _turn(self) -> None:
+        """Show the drawn prompts when there is something to see, or when a person works on their layer."""
+        active = self._viewer.layers.selection.active is self.shapes
+        visible = (self._wanted or active) and not self._hidden
+        if self.shapes in self._viewer.layers and self.shapes.visible != visible:
+            with self.shapes.events.visible.blocker(self._on_visible):
+                self.shapes.visible = visible
+
+    def _on_visible(self, _event: Any = None) -> None:
+        self._hidden = not self.shapes.visible
 
     def preview(self, path: NDArray[np.float64], kind: str, positive: bool) -> None:
         """Show what is being drawn; `path` is (N, 3) displayed indices."""
         if len(path) > 1:
+            self._wanted = True
+            self._turn()
             self.shapes.selected_data = set()
             self.shapes.add([path], shape_type=[kind], edge_color=_colour(positive))
 

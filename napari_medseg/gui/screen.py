@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakSet
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask
 from napari_medseg.gui import views
 from napari_medseg.gui.display import Display
 from napari_medseg.gui.jobs import Steps
-from napari_medseg.gui.layers import KEY, ROLE, add_mask, add_volume, redraw
+from napari_medseg.gui.layers import KEY, ROLE, add_volume, redraw
+from napari_medseg.gui.mask_layers import MaskLayers
 from napari_medseg.gui.prompts_layer import PromptLayers
+from napari_medseg.gui.thumbnails import Thumbnails
 from napari_medseg.gui.work import Work
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ class Screen(QObject):
         What the left button does; "" moves the camera.
     work : Work or None
         What is shown.
-    masks : dict
-        The layers of the "mask" and of the "proposal".
+    masks : MaskLayers
+        Those of the mask and of the proposal.
     """
 
     painted = Signal(object)  # a proposal's layer that was just painted on
@@ -51,14 +50,12 @@ class Screen(QObject):
         self.viewer = viewer
         self.display: Display | None = None
         self.tool: Tool = ""
-        self.hidden: frozenset[str] = frozenset()
         self.work: Work | None = None
-        self.masks: dict[str, list[Labels]] = {"mask": [], "proposal": []}
-        self._drawn: dict[str, Any] = {}
+        self.masks = MaskLayers(viewer, self._take)
         self.prompts: PromptLayers | None = None
-        self._heard: WeakSet[Labels] = WeakSet()
         self._size = 10
         self._stages = Steps(self)
+        self._thumbnails = Thumbnails(viewer, self)
         self._busy = False
         viewer.dims.events.current_step.connect(self._on_move)
         viewer.dims.events.order.connect(self._on_move)
@@ -68,6 +65,7 @@ class Screen(QObject):
     def close(self) -> None:
         """Let go of the viewer."""
         viewer = self.viewer
+        self._thumbnails.close()
         viewer.dims.events.current_step.disconnect(self._on_move)
         viewer.dims.events.order.disconnect(self._on_move)
         viewer.layers.events.inserted.disconnect(self._on_insert)
@@ -91,12 +89,12 @@ class Screen(QObject):
     def _beginning(self, work: Work) -> Generator[None, None, None]:
         """The layers of a case, from below; each takes napari a moment, in which the window lives."""
         self.display, self.work, self.prompts = None, None, None
-        self.masks, self._drawn = {"mask": [], "proposal": []}, {}
+        self.masks.begin()
         display = Display(work.volume.geometry)
         stages: tuple[Callable[[], object], ...] = (
             lambda: self._clear(work),
-            lambda: self._show_mask("mask", work.mask, display),
-            lambda: self._show_mask("proposal", work.proposal, display),
+            lambda: self.masks.show_mask(work, display),
+            lambda: self.masks.show_proposal(work, display),
             lambda: self._finish(work, display, PromptLayers(self.viewer, display)),
             self._warm_up,
         )
@@ -137,41 +135,28 @@ class Screen(QObject):
         self._busy = True
         before, self.work = self.work, work
         active = self.viewer.layers.selection.active
-        if before is None or before.mask is not work.mask:
-            self._show_mask("mask", work.mask, self.display)
-        if before is None or before.proposal is not work.proposal or before.pending is not work.pending:
-            self._show_mask("proposal", work.proposal, self.display)
-        self.prompts.show(work, self.place[0])
+        self.masks.show(before, work, self.display)
+        self.prompts.show(work, *self.place)
         if self.viewer.layers.selection.active is not active:
             known = active in self.viewer.layers
             self.viewer.layers.selection.active = active if known else self._brush_layer()
         self._arm()
+        self._thumbnails.later()
         self._busy = False
 
-    def show_again(self) -> None:
-        """Show all masks anew, as others are hidden now."""
+    def hide(self, names: frozenset[str]) -> None:
+        """Show all structures but these."""
+        self.masks.hidden = names
         if self.work is not None and self.display is not None:
             self._busy = True
-            self._show_mask("mask", self.work.mask, self.display)
-            self._show_mask("proposal", self.work.proposal, self.display)
+            self.masks.show(None, self.work, self.display)
             self._busy = False
 
-    def _show_mask(self, role: str, mask: Mask, display: Display) -> None:
-        seen = replace(mask, places={n: p for n, p in mask.places.items() if n not in self.hidden})
-        colours = tuple((s.name, s.colour) for s in mask.structures)
-        key = (tuple(map(id, mask.arrays)), dict(seen.places), colours)
-        if self._drawn.get(role) == key:
-            redraw(self.masks[role])
-            return
-        self.masks[role] = add_mask(self.viewer, seen, display, role)
-        self._drawn[role] = key
-        for layer in self.masks[role]:
-            layer.editable = role == "proposal"
-            if role == "proposal" and layer not in self._heard:
-                self._heard.add(layer)
-                layer.events.paint.connect(self._on_paint)
-                layer.events.brush_size.connect(self._on_size)
-                layer.brush_size = self._size
+    def _take(self, layer: Labels) -> None:
+        """Hear what is painted on a new layer of the proposal."""
+        layer.events.paint.connect(self._on_paint)
+        layer.events.brush_size.connect(self._on_size)
+        layer.brush_size = self._size
 
     def set_tool(self, tool: Tool) -> None:
         """Choose what the left button does."""
@@ -189,7 +174,7 @@ class Screen(QObject):
     def set_brush_size(self, size: int) -> None:
         """Make the brush and the eraser wider or narrower, in pixels."""
         self._size = size
-        for layer in self.masks["proposal"]:
+        for layer in self.masks.proposal:
             if layer.brush_size != size:
                 layer.brush_size = size
 
@@ -201,16 +186,16 @@ class Screen(QObject):
     def _brush_layer(self) -> Labels | None:
         """The layer that holds the current structure's proposal."""
         work = self.work
-        if work is None or not self.masks["proposal"]:
+        if work is None or not self.masks.proposal:
             return None
-        return self.masks["proposal"][work.proposal.places[work.current][0]]
+        return self.masks.proposal[work.proposal.places[work.current][0]]
 
     def _arm(self) -> None:
         """Give the brush the current structure's value."""
         layer = self._brush_layer()
         if layer is None or self.work is None:
             return
-        for other in self.masks["proposal"]:
+        for other in self.masks.proposal:
             if other is not layer and other.mode != "pan_zoom":
                 other.mode = "pan_zoom"
         value = self.work.proposal.places[self.work.current][1]
@@ -223,7 +208,7 @@ class Screen(QObject):
 
     def _on_move(self, _event: Any = None) -> None:
         if self.prompts is not None and self.work is not None and not self._busy:
-            self.prompts.show(self.work, self.place[0])
+            self.prompts.show(self.work, *self.place)
             self.moved.emit()
 
     def _on_insert(self, event: Any) -> None:
@@ -236,7 +221,7 @@ class Screen(QObject):
             self.set_tool("")
 
     def _on_paint(self, event: Any) -> None:
-        if not self._busy and self.work is not None and event.source in self.masks["proposal"]:
+        if not self._busy and self.work is not None and event.source in self.masks.proposal:
             self.painted.emit(event.source)
 
     def give_back(self, layer: Labels) -> None:
@@ -247,4 +232,4 @@ class Screen(QObject):
 
     def redraw_proposal(self) -> None:
         """Draw the proposal on screen again."""
-        redraw(self.masks["proposal"])
+        redraw(self.masks.proposal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +106,6 @@ def attach(viewer: Viewer) -> None:
         overlays[_NOTE] = TextOverlay(position="top_left", font_size=9)
         overlays.scale_bar.visible = True
         viewer.canvas.background_color_override = "black"  # in the light theme too: images are read on black
-        warnings.filterwarnings("ignore", "Contours are not displayed")  # in 3-D masks are filled
         for event in (viewer.dims.events.order, viewer.dims.events.ndisplay):
             event.connect(lambda _event: label(viewer))
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):

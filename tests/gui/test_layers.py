@@ -10,7 +10,16 @@ from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import ct_phantom, mr_phantom
 from napari_medseg.core.structure import Structure
 from napari_medseg.core.volume import Volume
-from napari_medseg.gui.layers import KEY, Display, add_mask, add_proposal, add_volume, redraw, volume_of
+from napari_medseg.gui.layers import (
+    KEY,
+    Display,
+    add_mask,
+    add_proposal,
+    add_volume,
+    outline,
+    redraw,
+    volume_of,
+)
 
 CODES = ("RAS", "LAS", "LPS", "PSR", "SPL", "AIR")
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -191,3 +200,13 @@ def test_another_series_of_the_patient_lies_where_it_belongs_and_below_masks():
     world = np.multiply(at, display.scale)
     index = np.round(second.world_to_data(world)).astype(int)
     assert second.data[tuple(index)] == first.array[5, 30, 40]
+
+
+def test_outlines_are_those_napari_would_find():
+    from napari.layers.labels._labels_utils import get_contours
+
+    labels = np.zeros((60, 70), np.uint8)
+    rows, columns = np.ogrid[:60, :70]
+    labels[(rows - 30) ** 2 + (columns - 30) ** 2 < 300] = 1
+    labels[(rows - 30) ** 2 + (columns - 45) ** 2 < 120] = 3
+    np.testing.assert_array_equal(outline(labels), get_contours(labels, 1, 0))

@@ -11,8 +11,8 @@ from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import ct_phantom, mr_phantom
 from napari_medseg.core.structure import Structure
 from napari_medseg.gui import views
-from napari_medseg.gui.layers import Display, add_mask, add_volume, redraw
-from napari_medseg.gui.other_planes import OtherPlanes, outline, picture
+from napari_medseg.gui.layers import Display, add_mask, add_volume, outline, redraw
+from napari_medseg.gui.other_planes import OtherPlanes, picture
 
 
 @pytest.fixture
