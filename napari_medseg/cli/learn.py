@@ -85,6 +85,7 @@ def benchmark(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/ and its name.")] = None,
     model: Annotated[str, typer.Option("--model", help="One of 'medseg models'.")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    networks: Annotated[bool, typer.Option("--networks", help="Speed beside others' code.")] = False,
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
@@ -92,6 +93,12 @@ def benchmark(
     check_device(device)
     in_volumes = what is What.quality and preset is Preset.volumes
     folder = out or Path("runs") / (preset.value if in_volumes else what.value)
+    if what is What.speed and networks:
+        from napari_medseg.benchmarks.networks import run as race
+
+        found = run(race(minutes=minutes, device=device, out=folder))
+        answer(found.record(), found.lines(), as_json)
+        return
     if what is What.speed:
         from napari_medseg.benchmarks import speed
 

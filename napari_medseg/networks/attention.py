@@ -130,7 +130,7 @@ def _attend_in_place(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column:
 
 
 def _biases(q: Tensor, down: Tensor, across: Tensor) -> tuple[Tensor, Tensor]:
-    """What positions add to the scores of (G, Y, X, c) queries: (G, N, Y, 1) by row, (G, N, 1, X) by column."""
+    """What positions add to scores of (G, Y, X, c) queries: by row (G, N, Y, 1), by column (G, N, 1, X)."""
     by_row = q @ down.transpose(1, 2)  # (G, Y, X, Y)
     by_column = (q.transpose(1, 2) @ across.transpose(1, 2)).transpose(1, 2)  # (G, Y, X, X)
     return by_row.flatten(1, 2)[..., :, None], by_column.flatten(1, 2)[..., None, :]

@@ -1,4 +1,4 @@
-"""The faster blocks of SAM's encoder; truth everywhere: segment-anything's own blocks with the same weights."""
+"""The faster blocks of SAM's encoder; truth everywhere: segment-anything's own, with the same weights."""
 
 import copy
 from functools import partial
