@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from napari_medseg.core.errors import WeightsError
 from napari_medseg.networks.appearance import appearance_maps
+from napari_medseg.networks.attention import speed_up
 from napari_medseg.networks.official import OfficialSam, build_official
 from napari_medseg.networks.sam_decoder import Encoded, FineMaskDecoder
 from napari_medseg.networks.sam_prompts import PromptBatch
@@ -153,7 +154,7 @@ def _encoder(
     long_side: int, width: int, depth: int, heads: int, window: int, global_blocks: tuple[int, ...], out: int
 ) -> ImageEncoderViT:
     """SAM's image encoder in any size, with relative positions."""
-    return ImageEncoderViT(
+    encoder = ImageEncoderViT(
         img_size=long_side,
         patch_size=16,
         embed_dim=width,
@@ -167,6 +168,7 @@ def _encoder(
         window_size=window,
         global_attn_indexes=global_blocks,
     )
+    return speed_up(encoder)
 
 
 def build_sam(**numbers: Any) -> CompactSam | OfficialSam:
