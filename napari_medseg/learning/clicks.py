@@ -14,7 +14,7 @@ from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 Random = np.random.Generator
 _KINDS = ("box", "click", "scribble", "mask")
-_CHANCE = (0.45, 0.38, 0.07, 0.10)
+_CHANCE = (0.38, 0.45, 0.07, 0.10)
 _CHANCE_ABSENT = (0.15, 0.0, 0.0, 0.85)  # a click on anything means that thing
 _MOST_POINTS = 12
 
@@ -91,7 +91,11 @@ def correct(marks: Marks, logits: Tensor, truth: NDArray[np.bool_], random: Rand
         slot = int(free[0])
         points[i, slot] = torch.tensor([4 * column + 2.5, 4 * row + 2.5])
         labels[i, slot] = int(small[i, row, column])
-    return replace(marks, points=points, labels=labels, previous=torch.tanh(answer / 2))
+    handed = torch.tanh(answer / 2)
+    is_cut = torch.from_numpy(random.random(len(truth)) < 0.5)[:, None, None]  # as the product hands it back
+    return replace(
+        marks, points=points, labels=labels, previous=torch.where(is_cut, torch.sign(answer), handed)
+    )
 
 
 def _inside(target: NDArray[np.bool_], n: int, random: Random) -> NDArray[np.float32]:
