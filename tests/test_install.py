@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
 from napari_medseg import workflow
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.progress import Job, Progress, finish
+from napari_medseg.core.volume import Volume
 from napari_medseg.networks.sam import build_sam
 from napari_medseg.networks.weights import fill
 from napari_medseg.workflow import transfer
@@ -84,6 +87,16 @@ def test_a_file_can_be_prepared_like_one_of_the_catalogue(tmp_path: Path) -> Non
     assert model.preparation.std == (1.0, 1.0, 1.0) and model.preparation.long_side == 128
     with pytest.raises(WeightsError, match="no model 'other' to be like"):
         finish(workflow.import_model(file, like="other"))
+
+
+def test_a_smaller_picture_is_a_setting(tmp_path: Path) -> None:
+    """Whole tokens of 16 pixels; 0 is what the model was made for."""
+    finish(workflow.import_model(write_small("sam", tmp_path)))
+    for canvas, side in ((0, 128), (64, 64), (90, 96)):
+        method = workflow.build("sam", model="sam", settings={"canvas": canvas}, device="cpu")
+        image = Volume(np.zeros((1, 60, 80), np.uint8), Geometry.of_pixels((1, 60, 80)))
+        finish(method.prepare(image, "axial", (0,)))
+        assert method.looks.frame(image, "axial").long_side == side  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["none.pth", "notes.txt"])

@@ -12,6 +12,8 @@ from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
+from napari_medseg.networks.two_way import answer, both_ways, ground_of
+
 _HEADS = 8  # of the decoder's attention in every published checkpoint; no shape tells it
 
 
@@ -95,20 +97,20 @@ class OfficialMaskDecoder(MaskDecoder):
         HQ-SAM adds its finer mask to the single answer or to the best alternative; here it is added to each
         of the four, so that all alternatives can be shown.
         """
-        learnt = [self.iou_token.weight, self.mask_tokens.weight]
-        learnt += [self.hf_token.weight] if self.early else []
-        tokens = torch.cat([torch.cat(learnt).expand(len(sparse), -1, -1), sparse], dim=1)
-        hidden, keys = self.transformer(embedding + dense, position.expand(len(sparse), -1, -1, -1), tokens)
-        keys = keys.transpose(1, 2).reshape(embedding.shape)  # (P, YX, D) -> (P, D, Y, X)
-        drawn = self.output_upscaling(keys)
+        ground = ground_of(embedding, position, dense)
+        if fine is None:
+            return answer(self, ground, sparse)
+        learnt = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hf_token.weight])
+        tokens = torch.cat([learnt.expand(len(sparse), -1, -1), sparse], dim=1)
+        hidden, image = both_ways(self.transformer, ground, tokens)
+        image = image.transpose(1, 2).reshape(embedding.shape)  # (P, YX, D) -> (P, D, Y, X)
+        drawn = self.output_upscaling(image)
         heads = self.output_hypernetworks_mlps
         weights = torch.stack([head(hidden[:, 1 + i]) for i, head in enumerate(heads)], 1)
         masks = torch.einsum("pkc,pcyx->pkyx", weights, drawn)
-        if fine is not None:
-            weight = self.hf_mlp(hidden[:, 1 + self.num_mask_tokens])
-            finer = torch.einsum("pc,pcyx->pyx", weight, self.embedding_maskfeature(drawn) + fine)
-            masks = masks + finer[:, None]
-        return masks, self.iou_prediction_head(hidden[:, 0])
+        weight = self.hf_mlp(hidden[:, 1 + self.num_mask_tokens])
+        finer = torch.einsum("pc,pcyx->pyx", weight, self.embedding_maskfeature(drawn) + fine)
+        return masks + finer[:, None], self.iou_prediction_head(hidden[:, 0])
 
 
 def _fourfold(inner: int, between: int, outer: int) -> nn.Sequential:

@@ -136,14 +136,18 @@ class OfficialSam(nn.Module):
             order.append(same)
         back = torch.cat(order).argsort()
         masks, quality = (torch.cat(parts)[back] for parts in zip(*answers, strict=True))
-        return _best_first(masks, quality) if self.best_first else (masks, quality)
+        masks, quality = _best_first(masks, quality) if self.best_first else (masks, quality)
+        return masks, quality.clamp(0, 1)  # SAM's own head knows no limits
 
     def _previous_mask(self, previous: Tensor) -> Tensor:
         """(P, Y/4, X/4) from -1 to 1 as (P, D, Y/16, X/16); "no mask" for each prompt that has none."""
         encoder = self.prompt_encoder
-        logits = torch.logit((previous + 1) / 2, eps=_SURE)
         is_known = (previous != 0).flatten(1).any(1)[:, None, None, None]
-        none = encoder.no_mask_embed.weight[:, :, None, None]
+        p, rows, columns = previous.shape
+        none = encoder.no_mask_embed.weight[:, :, None, None].expand(p, -1, rows // 4, columns // 4)
+        if not is_known.any():
+            return none
+        logits = torch.logit((previous + 1) / 2, eps=_SURE)
         return torch.where(is_known, encoder.mask_downscaling(logits[:, None]), none)
 
     def _tokens(self, points: Tensor, labels: Tensor, canvas: tuple[int, int]) -> Tensor:
