@@ -81,8 +81,9 @@ def draw(decoder: MaskDecoder, image: Tensor, weights: Tensor, grid: tuple[int, 
     x = last(_fourfold(x, second)).flatten(1, 3)  # (P, N, 4, 4, C) -> (P, 16 N, C)
     masks = weights @ x.transpose(1, 2)
     p, k, rows, columns = *weights.shape[:2], *grid
-    masks = masks.view(p, k, rows, columns, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
-    return masks.reshape(p, k, 4 * rows, 4 * columns)
+    # each token's 2 x 2 pixels, each again 2 x 2: as 16 channels of the coarse grid, which is the quick way
+    masks = masks.view(p, k, rows, columns, 2, 2, 2, 2).permute(0, 1, 4, 6, 5, 7, 2, 3)
+    return F.pixel_shuffle(masks.reshape(p, 16 * k, rows, columns), 4)
 
 
 def _fourfold(x: Tensor, convolution: torch.nn.ConvTranspose2d) -> Tensor:
