@@ -114,6 +114,17 @@ def test_python_dash_m_is_the_same_program() -> None:
 
 def test_what_there_is(medseg: Any) -> None:
     assert medseg("info", "--json").record["device"] == medseg("info", "--json").record["device"]
+
+
+def test_prepared_slices_can_be_removed(medseg: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path))
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "0a.safetensors").write_bytes(b"12345")
+    told = medseg("info", "--json").record
+    assert told["prepared_slices_folder"] == str(tmp_path / "prepared")
+    assert "cleared_bytes" not in told
+    assert medseg("info", "--clear-cache", "--json").record["cleared_bytes"] == 5
+    assert medseg("info", "--clear-cache", "--json").record["cleared_bytes"] == 0
     methods = {method["name"]: method for method in medseg("methods", "--json").record["methods"]}
     assert "bright" in [setting["name"] for setting in methods["threshold"]["settings"]]
     assert isinstance(medseg("tasks", "--json").record["tasks"], list)

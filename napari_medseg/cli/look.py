@@ -21,6 +21,7 @@ _Folder = Annotated[Path, typer.Option("--out", help="Folder for the pictures an
 _Like = Annotated[
     str, typer.Option("--like", metavar="NAME", help="Prepare images as this model of the catalogue does.")
 ]
+_Clear = Annotated[bool, typer.Option("--clear-cache", help="Remove all prepared slices from the disk.")]
 _Data = Annotated[Path | None, typer.Option("--data", help="A folder of data sets whose tasks to list too.")]
 
 
@@ -45,8 +46,8 @@ def demo(out: _Folder = Path("demo"), as_json: AsJson = False, device: Device = 
     answer({"files": written}, [str(path) for path in written], as_json)
 
 
-def info(as_json: AsJson = False, device: Device = "auto") -> None:
-    """Say which version this is, what it stands on and which device it would use."""
+def info(clear_cache: _Clear = False, as_json: AsJson = False, device: Device = "auto") -> None:
+    """Say which version this is, what it stands on, where it keeps things and which device it would use."""
     from importlib.metadata import version
 
     from napari_medseg import workflow
@@ -59,8 +60,11 @@ def info(as_json: AsJson = False, device: Device = "auto") -> None:
         "device": workflow.choose_device(device),
         "packages": {name: version(name) for name in packages},
         "models_folder": workflow.cache_folder(),
+        "prepared_slices_folder": workflow.prepared_folder(),
         "research_use": "Research use only; not a medical device.",
     }
+    if clear_cache:
+        record["cleared_bytes"] = workflow.clear_prepared()
     lines = [f"{name}: {value}" for name, value in record.items() if name != "packages"]
     lines += [f"{name} {number}" for name, number in record["packages"].items()]
     answer(record, lines, as_json)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,8 +60,10 @@ def segment(
     targets = _targets(inputs, out)
     typed = Typed(tuple(points), tuple(boxes), mask, plane.value if plane else None, slices)
     wanted = _task(task, label)
-    ready = workflow.build(method, model=model, settings=overrides(settings), device=device, task=wanted)
+    workflow.load_ahead(method)
     used = workflow.model_for(method, model, task=wanted)
+    given = overrides(settings)
+    ready = cache(partial(workflow.build, method, model=model, settings=given, device=device, task=wanted))
     results = [
         {**_one(path, target, ready, typed, wanted, label, series), "model": used.name if used else ""}
         for path, target in zip(inputs, targets, strict=True)
@@ -70,7 +73,13 @@ def segment(
 
 
 def _one(
-    path: Path, target: Path, method: Method, typed: Typed, task: Task, label: str, series: str | None
+    path: Path,
+    target: Path,
+    ready: Callable[[], Method],
+    typed: Typed,
+    task: Task,
+    label: str,
+    series: str | None,
 ) -> dict[str, Any]:
     """Segment one image and write its label map."""
     from napari_medseg import workflow
@@ -82,7 +91,7 @@ def _one(
     volume = workflow.open_volume(path, series)
     plane, prompts = read_prompts(typed, volume, label or task.structure_names[0])
     chosen = wanted_slices(typed, volume, plane, prompts)
-    proposal = run(workflow.segment(method, Request(volume, plane, chosen, task, prompts)))
+    proposal = run(workflow.segment(ready(), Request(volume, plane, chosen, task, prompts)))
     whole = Mask.empty(volume.geometry, task.structures).paste(proposal.mask, proposal.start)
     written = workflow.save_mask(whole, volume, target)
     record = {"input": path, "output": written, "plane": plane, "slices": [chosen[0], chosen[-1] + 1]}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import stat
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,29 @@ def check_file(path: Path) -> None:
         raise ReadError(f"There is no file {path.name} in {path.parent}.") from None
     except OSError as error:
         raise ReadError(f"{path.name} could not be opened: {error.strerror}.") from None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file begins like DICOM: with the preamble, or at once with a sensible first element."""
+    try:
+        if path.name.upper() == "DICOMDIR" or not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError:
+        return False
+    if start[128:] == b"DICM":
+        return True
+    return len(start) == 132 and (_begins_sensibly(start, "<") or _begins_sensibly(start, ">"))
+
+
+def _begins_sensibly(start: bytes, order: str) -> bool:
+    """Whether bytes could be the first element of a data set without preamble."""
+    group, element, length = struct.unpack(f"{order}HHI", start[:8])
+    if group not in (0x0002, 0x0008) or element > 0x0100:
+        return False
+    is_explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return is_explicit or (group == 0x0008 and length <= 128)
 
 
 def damaged(path: Path, kind: str) -> ReadError:

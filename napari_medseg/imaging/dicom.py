@@ -9,14 +9,14 @@ from pathlib import Path
 
 from napari_medseg.core.errors import GeometryError, ReadError
 from napari_medseg.core.volume import Volume
-from napari_medseg.imaging.dicom_files import Found, find, is_dicom
+from napari_medseg.imaging.dicom_files import Found, find
 from napari_medseg.imaging.dicom_header import Frame, read_dataset
 from napari_medseg.imaging.dicom_place import place
 from napari_medseg.imaging.dicom_split import Stack, split
 from napari_medseg.imaging.dicom_tags import BROKEN, patient, quiet
 from napari_medseg.imaging.dicom_volume import read_slices
 
-__all__ = ["Listing", "Series", "is_dicom", "list_folder", "list_series", "patient_key", "read_series"]
+__all__ = ["Listing", "Series", "list_folder", "list_series", "patient_key", "read_series"]
 
 
 @dataclass(frozen=True)

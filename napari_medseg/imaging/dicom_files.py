@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import filecmp
 import os
-import stat
-import struct
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from napari_medseg.core.errors import ReadError
+from napari_medseg.imaging.checks import is_dicom
 from napari_medseg.imaging.dicom_header import Frame, frames_of, is_complete, is_image, read_dataset
 from napari_medseg.imaging.dicom_tags import BROKEN, modality, quiet, text
 
@@ -23,20 +22,6 @@ class Found:
     frames: tuple[Frame, ...]
     others: tuple[tuple[str, Path], ...]
     damaged: tuple[str, ...]
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins like DICOM: with the preamble, or at once with a sensible first element."""
-    try:
-        if path.name.upper() == "DICOMDIR" or not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb") as file:
-            start = file.read(132)
-    except OSError:
-        return False
-    if start[128:] == b"DICM":
-        return True
-    return len(start) == 132 and (_begins_sensibly(start, "<") or _begins_sensibly(start, ">"))
 
 
 def find(folder: Path) -> Found:
@@ -57,15 +42,6 @@ def find(folder: Path) -> Found:
             if is_dicom(path):
                 _read_header(path, frames, others, damaged)
     return Found(tuple(_without_copies(frames)), tuple(others), tuple(damaged))
-
-
-def _begins_sensibly(start: bytes, order: str) -> bool:
-    """Whether bytes could be the first element of a data set without preamble."""
-    group, element, length = struct.unpack(f"{order}HHI", start[:8])
-    if group not in (0x0002, 0x0008) or element > 0x0100:
-        return False
-    is_explicit = start[4:6].isalpha() and start[4:6].isupper()
-    return is_explicit or (group == 0x0008 and length <= 128)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.nifti1 import Nifti1Header
 from nibabel.spatialimages import HeaderDataError
+from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
 from napari_medseg.core.errors import GeometryError, MedsegError, ReadError
@@ -32,6 +33,7 @@ from napari_medseg.imaging.orientation import from_ras, to_ras
 SUFFIXES = (".nii", ".nii.gz")
 _KINDS = ((nib.Nifti1Image, b"n+1\0", 344), (nib.Nifti2Image, b"n+2\0", 4))
 _LONGEST_HEADER = 540
+_AT_ONCE = 2**26  # bytes of voxels read in one go
 _MOST_PADDING = 2**20  # bytes after the voxels
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}  # metres, micrometres
 _DAMAGE = (OSError, EOFError, zlib.error, struct.error, ValueError, OverflowError, HeaderDataError)
@@ -55,8 +57,8 @@ def read(path: Path, frame: int | None = None, labels: bool = False) -> Volume:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # what nibabel wonders about, we check
         try:
-            image = _load(path)
-            array = _voxels(image, chosen_frame(path, math.prod(image.shape[3:]), frame))
+            image, raw = _load(path)
+            array = _voxels(image, raw, chosen_frame(path, math.prod(image.shape[3:]), frame))
         except _DAMAGE:
             raise damaged(path, "NIfTI") from None
         geometry, placed = _place(image.header, image.shape, path)
@@ -104,8 +106,14 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path) if zipped else path.open("rb"))
 
 
-def _load(path: Path) -> Any:
-    """Read header, extensions and as many bytes of voxels as the header says, checksum included."""
+def _load(path: Path) -> tuple[Any, NDArray[Any]]:
+    """Read header, extensions and as many bytes of voxels as the header says, checksum included.
+
+    Returns
+    -------
+    image, voxels
+        An image of the header alone, and what the file stores, (X, Y, Z, ...), in the only copy there is.
+    """
     with _opened(path) as stream:
         head = stream.read(_LONGEST_HEADER)
         kind: Any = next((kind for kind, magic, at in _KINDS if head[at : at + 4] == magic), None)
@@ -115,33 +123,46 @@ def _load(path: Path) -> Any:
         if int(header["intent_code"]) in _CONNECTIVITY:
             raise ReadError(f"{path.name} holds brain connectivity (CIFTI), not an image.")
         shape, offset = header.get_data_shape(), int(header["vox_offset"])
-        check_size(path, shape, header.get_data_dtype().itemsize)
+        stored = header.get_data_dtype()
+        check_size(path, shape, stored.itemsize)
         check_size(path, (max(offset, 1),), 1)
-        size = offset + math.prod(int(n) for n in shape) * header.get_data_dtype().itemsize
-        content = head + stream.read(max(size - len(head), 0))
-        if len(content) < size:
-            raise ReadError(
-                f"{path.name} is cut short: it holds {len(content)} of {size} bytes; copy it again."
-            )
+        content = _content(stream, head, offset + math.prod(int(n) for n in shape) * stored.itemsize, path)
         rest = stream.read(_MOST_PADDING)
         if len(rest) == _MOST_PADDING:
             raise damaged(path, "NIfTI")
         stream.read(1)  # at its end gzip compares the checksum
-    return kind.from_bytes(content)
+    image = kind.from_bytes(content[: max(offset, _LONGEST_HEADER)].tobytes())
+    return image, np.ndarray(shape, stored, content.data, offset, order="F")
 
 
-def _voxels(image: Any, frame: int) -> NDArray[Any]:
+def _content(stream: BinaryIO, head: bytes, size: int, path: Path) -> NDArray[np.uint8]:
+    """The first bytes of a file whose beginning was read already."""
+    content = np.empty(size, np.uint8)
+    n = min(len(head), size)
+    content[:n] = np.frombuffer(head, np.uint8, n)
+    while n < size:
+        n_more = stream.readinto(content[n : n + _AT_ONCE].data)  # type: ignore[attr-defined]
+        if not n_more:
+            raise ReadError(f"{path.name} is cut short: it holds {n} of {size} bytes; copy it again.")
+        n += n_more
+    return content
+
+
+def _voxels(image: Any, raw: NDArray[Any], frame: int) -> NDArray[Any]:
     """Values of one volume, rescaled as the header says, as (Z, Y, X) or (Z, Y, X, C)."""
     shape = (*image.shape, 1, 1)[: max(3, len(image.shape))]
-    at = np.unravel_index(frame, shape[3:], order="F") if shape[3:] else ()
-    array = np.asarray(image.dataobj[(..., *(int(i) for i in at))])
-    array = array.reshape(shape[:3], order="F").T
-    stored = image.header.get_data_dtype()
-    if stored.names:  # RGB24 or RGBA32
+    array: NDArray[Any] = raw.reshape(*shape[:3], -1, order="F")[..., frame].T
+    if raw.dtype.names:  # RGB24 or RGBA32
         values = np.ascontiguousarray(array).view(np.uint8)
-        return np.asarray(values.reshape(*array.shape, len(stored.names)))
-    is_rescaled = stored.kind in "iu" and array.dtype.kind == "f"
-    return np.asarray(array, np.float32 if is_rescaled and stored.itemsize <= 2 else None)
+        return np.asarray(values.reshape(*array.shape, len(raw.dtype.names)))
+    slope, inter = (np.asanyarray(value) for value in (image.dataobj.slope, image.dataobj.inter))
+    if (slope, inter) == (1, 0):
+        return array
+    kind = np.float32 if raw.dtype.kind in "iu" and raw.dtype.itemsize <= 2 else None
+    scaled = np.empty(array.shape, kind or apply_read_scaling(array[:1], slope, inter).dtype)
+    for part, out in zip(array, scaled, strict=True):  # a slice at a time: no whole volume in between
+        out[...] = apply_read_scaling(part, slope, inter)
+    return scaled
 
 
 def _place(header: Any, file_shape: tuple[int, ...], path: Path) -> tuple[Geometry, tuple[str, ...]]:

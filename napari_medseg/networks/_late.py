@@ -11,8 +11,8 @@ from typing import Any
 def start_late(name: str) -> None:
     """Let submodules of a package be imported without running the package's own `__init__`.
 
-    segment-anything's loads torchvision, and with it torch's compiler: two seconds and 160 MB for nothing that
-    a mask needs. The `__init__` still runs as soon as anybody asks the package for something of its own.
+    segment-anything's loads torchvision, and with it torch's compiler: two seconds and 160 MB of which a mask
+    needs nothing. The `__init__` still runs as soon as anybody asks the package for something of its own.
     """
     if name in sys.modules:
         return

@@ -62,14 +62,14 @@ def open_volume(path: Path, series: Series | str | None = None) -> Volume:
 
 def find_series(path: Path, series: Series | str | None = None) -> Series | None:
     """Which series of a DICOM folder is meant, as in `open_volume`; None for an image file."""
-    from napari_medseg.imaging import dicom
+    from napari_medseg.imaging.checks import is_dicom
 
     if series is not None and not isinstance(series, str):
         return series
     path = _exists(path)
-    if path.is_dir() or dicom.is_dicom(path):
-        return _choose(dicom.list_series(path), series or None, path)
-    return None
+    if not path.is_dir() and not is_dicom(path):
+        return None
+    return _choose(list_series(path), series or None, path)
 
 
 def open_mask(path: Path, volume: Volume, names: Sequence[str] | None = None) -> Mask:

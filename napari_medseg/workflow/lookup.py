@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from napari_medseg.core.errors import TaskError, WeightsError
@@ -134,6 +137,38 @@ def build(
     # A method without a network runs on the CPU, and torch is not loaded to learn that.
     idle = not chosen.network and device in ("auto", "cpu")
     return chosen.build(values, found, "cpu" if idle else choose_device(device))
+
+
+def load_ahead(method: str) -> None:
+    """Begin to load what a method calculates with, while a person chooses a scan or it is read.
+
+    Raises
+    ------
+    TaskError
+        If there is no such method.
+    """
+    network = entry(method).network
+    if network:
+        Thread(target=_load, args=(f"napari_medseg.networks.{network}",), name="load ahead").start()
+
+
+def _load(name: str) -> None:
+    with suppress(ImportError):  # `build` says so
+        import_module(name)
+
+
+def prepared_folder() -> Path:
+    """Where prepared slices are kept: the folder MEDSEG_CACHE, else the user's cache."""
+    from napari_medseg.methods._shelf import shelf_folder
+
+    return shelf_folder()
+
+
+def clear_prepared() -> int:
+    """Remove all prepared slices from the disk; how many bytes they took."""
+    from napari_medseg.methods._shelf import clear_shelf
+
+    return clear_shelf()
 
 
 def choose_device(wanted: str = "auto") -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_medseg.core.errors import ReadError
-from napari_medseg.imaging.dicom import is_dicom, list_folder, list_series, read_series
+from napari_medseg.imaging.checks import is_dicom
+from napari_medseg.imaging.dicom import list_folder, list_series, read_series
 from tests.dicom_phantoms import AXIAL, along, dataset, plane, write, write_series
 
 DISTANCES = [0, 3, 6, 9]

@@ -16,7 +16,8 @@ def run(code: str) -> str:
 
 
 def test_the_network_is_loaded_without_torchvision() -> None:
-    code = "import sys, napari_medseg.networks.sam as s; print({'torchvision', 'torch._dynamo'} & {*sys.modules})"
+    unwanted = "{'torchvision', 'torch._dynamo'}"
+    code = f"import sys, napari_medseg.networks.sam; print({unwanted} & {{*sys.modules}})"
     assert run(code) == "set()"
 
 
