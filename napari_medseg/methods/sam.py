@@ -14,7 +14,7 @@ from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Region
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
-from napari_medseg.core.prompts import Prompt
+from napari_medseg.core.prompts import Box, Lasso, MaskPrompt, Prompt
 from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
@@ -36,7 +36,8 @@ NETWORK = "sam"
 HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
 _NO_LOGIT = -20.0  # outside the frame: surely not the structure
 _MOST_READINGS = 3  # alternatives offered for one click
-_MOST_ZOOM = 0.5  # a structure smaller than this part of the frame is looked at more closely
+_MOST_ZOOM = 0.5  # a structure smaller than this part of the slice is looked at more closely
+_MOST_SECOND = 0.3  # the same for a second look, after clicks
 
 
 @dataclass(frozen=True)
@@ -126,21 +127,25 @@ class Sam:
             old = request.previous.on_slice(name, request.plane, index)
             previous = old if old.any() else None
         what = pointed(prompts, request.axis, (shape[0], shape[1]), previous)
-        frame = self.looks.frame(request.volume, request.plane)
-        closer = span_around(what, (shape[0], shape[1]), _MOST_ZOOM) if self.settings.zoom else None
-        if closer is not None:
-            frame = self.looks.frame(request.volume, request.plane, closer)
+        frame = whole = self.looks.frame(request.volume, request.plane)
+        # Clicks do not tell how far a structure reaches, and an answer to be corrected may be far too small.
+        says_where = guess is not None or any(isinstance(p, (Box, MaskPrompt, Lasso)) for p in prompts)
+        if self.settings.zoom and says_where:
+            frame = self._closer(request, what, _MOST_ZOOM) or whole
         answer = self._decode(request, index, frame, what)
-        if closer is None and self.settings.zoom and answer.region.any() and what.previous is None:
+        if self.settings.zoom and not says_where and answer.region.any():
             seen = replace(what, previous=answer.region)
-            closer = span_around(seen, (shape[0], shape[1]), _MOST_ZOOM)
-            if closer is not None:
-                frame = self.looks.frame(request.volume, request.plane, closer)
-                again = self._decode(request, index, frame, seen)
+            if closer := self._closer(request, seen, _MOST_SECOND):
+                again = self._decode(request, index, closer, seen)
                 if again.region.any():
                     others = ((again.region, again.quality), *answer.others[1:]) if answer.others else ()
                     answer = replace(again, others=others)
         return self._calibrated(answer, kind_of(what))
+
+    def _closer(self, request: Request, what: Pointed, most: float) -> Frame | None:
+        """The frame around a small structure, None where the whole slice should be looked at."""
+        span = span_around(what, what.shape, most)
+        return None if span is None else self.looks.frame(request.volume, request.plane, span)
 
     def _calibrated(self, answer: Answer, kind: str) -> Answer:
         """What the model's word on its answers is worth."""
