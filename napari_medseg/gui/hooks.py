@@ -100,7 +100,7 @@ def sample_retina() -> list[LayerData]:
 
 def _ours(path: Path) -> bool:
     if path.is_dir():
-        from napari_medseg.imaging.dicom import is_dicom
+        from napari_medseg.imaging.checks import is_dicom
 
         return any(is_dicom(file) for file in islice(_files(path), _LOOK_AT))
     return path.name.lower().endswith(_SUFFIXES)
