@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from napari_medseg.benchmarks import networks
+from napari_medseg.benchmarks import contestants, networks
 from napari_medseg.benchmarks.contestants import Size
 from napari_medseg.benchmarks.networks import OURS, REFERENCE, THIRD, Entry, Race
+from napari_medseg.cli import main
 from napari_medseg.core.progress import finish
 
 SMALL = (Size("small", 96, 32, 2, 2, 4, (1,), 64, 64),)
@@ -45,3 +46,16 @@ def test_ratios_are_of_medians() -> None:
     race = Race({"preset": "x"}, entries)
     assert race.times_faster(entries[1]) == 2.0
     assert "| napari-medseg | 4 | 1 | 50 | 2 | 2.00 | 1.0e-06 |" in race.lines()
+
+
+def test_the_command_line_prints_the_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
+    monkeypatch.setattr(contestants, "SIZES", SMALL)
+    options = ["--networks", "--minutes", "0", "--device", "cpu", "--json", "-o", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        main(["benchmark", "speed", *options])
+    assert ended.value.code == 0
+    assert len(json.loads(capsys.readouterr().out)["entries"]) == 6
+    assert (tmp_path / "networks.md").is_file()
