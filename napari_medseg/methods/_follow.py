@@ -15,14 +15,18 @@ from napari_medseg.core.mask import Region
 from napari_medseg.core.metrics import dice
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Request
-from napari_medseg.imaging.between import shapes_between
+from napari_medseg.imaging.between import fill_between, shapes_between
+from napari_medseg.imaging.registration import carried
 from napari_medseg.methods._decided import accepted, decided_on
 
 _FEWEST = 4  # pixels of an outline worth following
 _SHRUNK = 0.03  # of the outline it was followed from: a structure that ends
 _OVERLAP = 0.2  # Dice with the slice before under which an outline jumps; half of it across thick slices
-_GREYS = 2000  # values compared at most
+_GREYS = 2000  # values compared
 _GREY_CHANGE = 0.5  # largest distance of the grey values' distributions
+# How much a guess counts beside what is seen, 0 to 1: what did best on the validation volumes.
+_TRUST_CARRIED = 0.5
+_TRUST_BETWEEN = 0.75  # right beside a known slice, less the further away
 _RECENT = 2  # slices before, whose grey values count beside those of the outline it was followed from
 
 
@@ -62,14 +66,11 @@ def is_known(request: Request, name: str) -> bool:
 class Track:
     """Follows one structure through the slices asked for.
 
-    Accepted slices are taken as they are, slices that were pointed at are outlined first. Between two of
-    these every slice's guess is the shape on the way from one side to the other, both sides coming towards
-    each other; beyond them it is the slice before, until the structure ends or is lost.
-
-    Attributes
-    ----------
-    notes : list of str
-        Where it was followed to and why it stopped, for the person.
+    Accepted slices are taken as they are, slices that were pointed at are outlined first. For every other
+    slice there is a guess, which the outliner improves on, and a shape between the two is kept.
+    Between two known slices the guess is the shape on the way from one to the other; beyond them it is the
+    slice before, carried along by registering the two pictures, until the structure ends or is lost.
+    `notes` then say where it was followed to and why it stopped.
     """
 
     def __init__(self, request: Request, name: str, outline: Outliner, stop_below: float) -> None:
@@ -79,11 +80,10 @@ class Track:
         self._known: dict[int, Region] = {}
         self._done: set[int] = set()
         self._why: dict[tuple[int, int], str] = {}  # (last slice, step) -> why it went no further
-        spacing = request.volume.geometry.spacing
-        rows, columns = (size for axis, size in enumerate(spacing) if axis != request.axis)
-        self._pixel = rows, columns
-        thick = spacing[request.axis] > ANISOTROPY_LIMIT * max(self._pixel)
-        self._overlap = _OVERLAP / 2 if thick else _OVERLAP
+        spacing = list(request.volume.geometry.spacing)
+        between = spacing.pop(request.axis)
+        self._pixel = spacing[0], spacing[1]
+        self._overlap = _OVERLAP / 2 if between > ANISOTROPY_LIMIT * max(spacing) else _OVERLAP
 
     def follow(self) -> Iterator[tuple[int, Answer]]:
         """Yield (slice, answer): what is known first, then between, then outwards."""
@@ -133,35 +133,32 @@ class Track:
         return decided is not None and bool((decided > 0).any())
 
     def _between(self, low: int, high: int) -> Iterator[tuple[int, Answer]]:
-        """Come from both sides towards each other; where the image is not clear the shape itself stands."""
-        shape, pixel, filled = dict(self._known), self._pixel, []
-        first, last = low, high
-        while high - low > 1:
-            index = low + 1 if low - first <= last - high else high - 1
-            part = (index - low) / (high - low)
-            guess = next(shapes_between(shape[low], shape[high], (part,), pixel))
-            guess = guess if guess.any() else shape[low if index == low + 1 else high]
+        """Look at every slice with the shape between both sides as guess, kept where it is not clear."""
+        filled = []
+        for index, guess in fill_between({i: self._known[i] for i in (low, high)}, self._pixel):
+            nearer = low if index - low < high - index else high
+            guess = guess if guess.any() else self._known[nearer]
             answer = self._ask(index, (), guess)
             if self._lost(answer, guess):
                 answer = self._obeyed(index, replace(answer, region=guess))
-                filled.append(index)
-            shape[index] = answer.region if answer.region.any() else guess
+                filled.append(str(index))
+            else:
+                answer = self._mixed(index, answer, guess, _TRUST_BETWEEN / abs(index - nearer))
             yield from self._step(index, answer)
-            low, high = (index, high) if index == low + 1 else (low, index)
         if filled:
-            where = ", ".join(map(str, sorted(filled)))
-            self.notes.append(
-                f"{self.name}: not clear on {self.request.plane} slices {where}; filled from those beside."
-            )
+            where = f"{self.request.plane} slices {', '.join(filled)}"
+            self.notes.append(f"{self.name}: not clear on {where}; filled from those beside.")
 
     def _outwards(self, index: int, step: int) -> Iterator[tuple[int, Answer]]:
         """Follow from slice to slice until the structure ends, is lost, or there is no slice to go to."""
         before = origin = self._known[index]
         greys = [self._greys(index, before)]
         while not (why := self._barred(index + step)):
-            answer = self._ask(index + step, (), before)
-            if why := self._ended(answer, origin) or self._lost(answer, before):
+            guess = self._carried(index, index + step, before)
+            answer = self._ask(index + step, (), guess)
+            if why := self._ended(answer, origin) or self._lost(answer, guess):
                 break
+            answer = self._mixed(index + step, answer, guess, _TRUST_CARRIED)
             now = self._greys(index + step, answer.region)
             if grey_change(greys, now) > _GREY_CHANGE:
                 why = "the grey values change"
@@ -193,6 +190,16 @@ class Track:
     def _ask(self, index: int, prompts: tuple[Prompt, ...], guess: Region | None) -> Answer:
         return self._obeyed(index, self.outline(index, prompts, guess))
 
+    def _carried(self, fro: int, to: int, region: Region) -> Region:
+        """The outline of one slice where its picture is found on the next."""
+        moved = carried(region, self._grey(fro), self._grey(to))
+        return moved if moved.any() else region
+
+    def _mixed(self, index: int, answer: Answer, guess: Region, trust: float) -> Answer:
+        """Keep the shape between what was seen and what was guessed, nearer to the one that is trusted."""
+        shape = next(shapes_between(answer.region, guess, (trust,), self._pixel))
+        return self._obeyed(index, replace(answer, region=shape)) if shape.any() else answer
+
     def _obeyed(self, index: int, answer: Answer) -> Answer:
         """Hold an answer to what a person decided, so that the next slice follows the truth."""
         return replace(answer, region=obey(answer.region, decided_on(self.request, self.name, index)))
@@ -203,10 +210,14 @@ class Track:
                 self._done.add(index)
             yield index, answer
 
-    def _greys(self, index: int, region: Region) -> NDArray[np.float64]:
-        """Some of the grey values in an outline, in order; colours are averaged."""
-        values = self.request.volume.slice(self.request.plane, index)[region]
-        values = values.reshape(len(values), -1).mean(axis=1)
+    def _grey(self, index: int) -> NDArray[np.float32]:
+        """The grey values of a slice (rows, columns); colours are averaged."""
+        pixels = np.nan_to_num(self.request.volume.slice(self.request.plane, index).astype(np.float32))
+        return pixels if pixels.ndim == 2 else pixels.mean(axis=2)
+
+    def _greys(self, index: int, region: Region) -> NDArray[np.float32]:
+        """Some of the grey values in an outline, in order."""
+        values = self._grey(index)[region]
         return np.sort(values[:: max(1, len(values) // _GREYS)])
 
     def _tell(self) -> None:
@@ -223,8 +234,8 @@ class Track:
             )
 
 
-def grey_change(before: list[NDArray[np.float64]], now: NDArray[np.float64]) -> float:
-    """How differently grey values are distributed, 0 to 1, beyond what their small number explains.
+def grey_change(before: list[NDArray[np.float32]], now: NDArray[np.float32]) -> float:
+    """How differently grey values are distributed, to 1, beyond what their small number explains.
 
     Source
     ------

@@ -54,8 +54,10 @@ class Between:
         Raises
         ------
         TaskError
-            If no structure leaves a gap between two outlined slices.
+            If no structure leaves a gap between two outlined slices, or slices are not evenly spaced.
         """
+        if not request.volume.geometry.regular:
+            raise TaskError("These slices are not evenly spaced, so what lies between cannot be filled in.")
         regions: dict[str, Region] = {}
         notes = []
         n_filled = 0

@@ -97,3 +97,10 @@ def test_too_few_outlined_slices_are_said() -> None:
         ask(outlined("axial", 10))
     with pytest.raises(TaskError, match="no gap"):
         ask(outlined("axial", 10, 11))
+
+
+def test_unevenly_spaced_slices_are_refused() -> None:
+    uneven = replace(VOLUME, geometry=replace(VOLUME.geometry, regular=False))
+    request = Request(uneven, "axial", (9, 10), CT_TASK, previous=outlined("axial", 8, 12))
+    with pytest.raises(TaskError, match="not evenly spaced"):
+        finish(build(Settings(), None, "cpu").segment(request))

@@ -75,7 +75,7 @@ def test_a_moving_structure_is_followed_in_every_plane_until_it_ends(plane: Plan
     volume = tube(lambda i: 8.0 if 2 <= i <= 9 else 0.0, axis)
     found, notes = follow(request(volume, click(5, plane, axis), plane=plane), Reader(volume, plane))
     assert sorted(found) == list(range(2, 10))
-    assert all(np.array_equal(region, volume.slice(plane, i) > 50) for i, region in found.items())
+    assert all(dice(region, volume.slice(plane, i) > 50) > 0.9 for i, region in found.items())
     assert notes == [f"thing: on {plane} slices 2 to 9; before that it ends, after that it ends."]
 
 
@@ -127,12 +127,11 @@ def test_equal_values_are_no_change_and_others_are() -> None:
     assert grey_change([one], other) > 0.6
 
 
-def test_two_prompts_come_towards_each_other() -> None:
+def test_between_two_prompts_every_guess_knows_both() -> None:
     volume = tube(lambda i: 8.0)
     reader = Reader(volume)
     found, notes = follow(request(volume, click(2), click(9), slices=tuple(range(2, 10))), reader)
     assert sorted(found) == list(range(2, 10))
-    assert list(reader.guesses) == [2, 9, 3, 8, 4, 7, 5, 6]
     for i in range(3, 9):
         guess = reader.guesses[i]
         assert guess is not None
@@ -162,7 +161,9 @@ def test_accepted_slices_are_sources_and_are_not_asked_again() -> None:
     assert 3 not in reader.guesses
     assert 7 not in reader.guesses
     np.testing.assert_array_equal(found[7], smaller)
-    np.testing.assert_array_equal(reader.guesses[8], smaller)
+    guess = reader.guesses[8]
+    assert guess is not None
+    assert dice(guess, smaller) > 0.9 > dice(guess, truth[8])
     assert len(notes) == 1
 
 
@@ -188,7 +189,9 @@ def test_what_was_erased_and_painted_is_the_truth_for_the_next_slice() -> None:
     expected[:, :30] = False
     expected[50:52, 50:52] = True
     np.testing.assert_array_equal(found[6], expected)
-    np.testing.assert_array_equal(reader.guesses[7], expected)
+    guess = reader.guesses[7]
+    assert guess is not None
+    assert dice(guess, expected) > 0.8 > dice(guess, volume.array[7] > 50)
 
 
 def test_the_slice_beside_the_range_is_a_source() -> None:
@@ -208,7 +211,9 @@ def test_earlier_results_are_followed_anew_but_a_guess_of_its_own_counts() -> No
     repeats = [MaskPrompt("thing", "axial", index, old) for index in (6, 7)]
     reader = Reader(volume)
     follow(request(volume, click(5), *repeats, previous=before), reader)
-    np.testing.assert_array_equal(reader.guesses[6], volume.array[5] > 50)
+    guess = reader.guesses[6]
+    assert guess is not None
+    assert dice(guess, volume.array[5] > 50) > 0.9
     alone = Reader(volume)
     follow(request(volume, *repeats, previous=before), alone)
     assert alone.guesses[6] is alone.guesses[7] is None
@@ -221,15 +226,19 @@ def test_earlier_results_are_followed_anew_but_a_guess_of_its_own_counts() -> No
 
 
 def test_thick_slices_may_change_more() -> None:
-    """Truth: discs of one size, 10 of 16 pixels apart, overlap by about a sixth."""
-    rows, columns = np.mgrid[:60, :60]
-    array = np.stack([(rows - 15 - 12 * i) ** 2 + (columns - 30) ** 2 < 64 for i in range(3)])
-    discs = array.astype(np.float32) * 100
-    assert 0.1 < dice(array[0], array[1]) < 0.2
-    for between, n_found in ((1.0, 1), (5.0, 3)):
-        volume = Volume(discs, Geometry(discs.shape, from_spacing((between, 1.0, 1.0))))
-        prompt = Point("thing", "axial", (0, 15, 30))
-        found, _ = follow(request(volume, prompt), Reader(volume))
+    """Truth: what is seen on the next slice covers a sixth of what is guessed there."""
+    region = np.zeros((60, 60), bool)
+    region[10:30, 10:30] = True
+    array = np.where(region, 100.0, 0.0)[None].repeat(3, axis=0).astype(np.float32)
+
+    def outline(index: int, prompts: tuple[Prompt, ...], guess: Guess) -> Answer:
+        seen = region if index == 0 else region & (np.arange(60)[:, None] < 12)
+        return Answer(seen.astype(np.float32), seen, 0.9)
+
+    for between, n_found in ((1.0, 1), (5.0, 2)):
+        volume = Volume(array, Geometry(array.shape, from_spacing((between, 1.0, 1.0))))
+        prompt = Point("thing", "axial", (0, 15, 15))
+        found, _ = follow(request(volume, prompt, slices=(0, 1)), outline)
         assert len(found) == n_found
 
 
