@@ -9,41 +9,37 @@ run is a fresh process, so that the first mask includes what a person waits for 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from napari_medseg.benchmarks.harness import environment
 from napari_medseg.core.errors import MedsegError
-from napari_medseg.core.progress import Job, Progress, finish
-from napari_medseg.core.prompts import Point
-from napari_medseg.core.request import Request, Segmentation
-from napari_medseg.core.task import task_of
+from napari_medseg.core.geometry import Geometry, from_spacing
+from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.volume import Volume
 
-if TYPE_CHECKING:
-    from napari_medseg.methods import Method
-
 N_RUNS = 5
-N_CLICKS = 20
 LIMIT = 600  # seconds for one process
-# What is measured: title, unit and the factor from seconds (or MB) to it.
+_N_DIFFERENT = 12  # slices of a phantom that are made; the rest repeats them
+# What is measured, with its unit.
 QUANTITIES = {
     "opening": "file to volume, s",
     "first_mask": "program start to first mask, s",
     "encode": "prepare a slice, s",
-    "decode": "mask from a prepared slice, s",
+    "from_disk": "a slice prepared by an earlier program, s",
+    "decode": "mask from a prepared slice, no closer look, s",
     "click_p50": "click to mask, median, s",
     "click_p95": "click to mask, 95th percentile, s",
     "peak_rss": "peak memory, MB",
+    "beyond": "peak memory beyond Python and the image, MB",
 }
 
 
@@ -124,80 +120,40 @@ def run(
     return timings
 
 
-def one_run(
-    path: Path, device: str, model: str, n_clicks: int = N_CLICKS
-) -> tuple[dict[str, float], dict[str, Any]]:
-    """Measure one file in this process: quantity to value, and what it was measured with."""
-    start = time.perf_counter()
-    from napari_medseg import workflow
-
-    opened = time.perf_counter()
-    volume = workflow.open_volume(path)
-    opening = time.perf_counter() - opened
-    middle = volume.geometry.shape[0] // 2
-    clicks = _clicks(volume, middle, n_clicks)
-    method = workflow.build("sam", model=model, device=device)
-    _answer(method, volume, clicks[0])
-    first = time.perf_counter() - start
-    waits = [_seconds(_answer, method, volume, click) for click in clicks]
-    values = {
-        "opening": opening,
-        "first_mask": first,
-        "click_p50": float(np.percentile(waits, 50)),
-        "click_p95": float(np.percentile(waits, 95)),
-        "peak_rss": _peak_mb(),
-    }
-    plain = workflow.build("sam", model=model, device=device, settings={"zoom": False})
-    values |= _parts(plain, volume, clicks)
-    found = workflow.model_for("sam", model)
-    name = found.name if found else ""
-    return values, {"model": name, "device": str(getattr(method, "device", device)), "threads": _threads()}
-
-
-def _answer(method: Method, volume: Volume, click: Point) -> Segmentation:
-    """One click as the panel asks it."""
-    from napari_medseg import workflow
-
-    task = task_of("speed", (click.structure,))
-    request = Request(volume, click.plane, (int(click.at[0]),), task, (click,))
-    return finish(workflow.segment(method, request))
-
-
-def _parts(method: Method, volume: Volume, clicks: Sequence[Point]) -> dict[str, float]:
-    """Time to prepare a slice that was not seen before, and to answer on one that was."""
-    plane, n = clicks[0].plane, volume.geometry.shape[0]
-    chosen = sorted({0, n // 4, n // 2, 3 * n // 4, n - 1})
-    encode = [_seconds(lambda i: finish(method.prepare(volume, plane, (i,))), index) for index in chosen]
-    decode = [_seconds(_answer, method, volume, click) for click in clicks]
-    return {"encode": median(encode), "decode": median(decode)}
-
-
 def _cases(folder: Path) -> dict[str, Path]:
-    """Write what is measured: a picture, and a CT of ordinary slice size."""
-    from napari_medseg.core.phantoms import ct_phantom, slice_phantom
+    """Write what is measured: a picture, a CT of ordinary size in three formats, and a large one."""
+    from napari_medseg.core.phantoms import slice_phantom
+    from napari_medseg.imaging.dicom_write import write_ct
     from napari_medseg.imaging.files import write_volume
 
-    made = {"picture 512 x 512": (slice_phantom(512, 0)[0], ".png")}
-    made["CT 512 x 512 x 24"] = (ct_phantom((24, 512, 512), 0)[0], ".nii.gz")
+    usual, large = _ct(100), _ct(400)
     return {
-        case: write_volume(volume, folder / f"case{number}{suffix}")
-        for number, (case, (volume, suffix)) in enumerate(made.items())
+        "picture 512 x 512": write_volume(slice_phantom(512, 0)[0], folder / "picture.png"),
+        "CT 512 x 512 x 100 .nii.gz": write_volume(usual, folder / "ct.nii.gz"),
+        "CT 512 x 512 x 100 .nii": write_volume(usual, folder / "ct.nii"),
+        "CT 512 x 512 x 100 DICOM": write_ct(usual, folder / "ct"),
+        "CT 512 x 512 x 400 .nii": write_volume(large, folder / "large.nii"),
     }
 
 
-def _clicks(volume: Volume, index: int, n: int) -> list[Point]:
-    """Clicks all over the middle of a slice, the same in every run."""
-    rows, columns = volume.geometry.shape[1:]
-    random = np.random.default_rng(0)
-    ats = random.uniform(0.3, 0.7, (n, 2)) * (rows, columns)
-    plane = volume.geometry.native_plane
-    return [Point("target", plane, (float(index), round(row), round(column))) for row, column in ats]
+def _ct(n_slices: int) -> Volume:
+    """A made-up CT of 512 x 512 pixels; it goes through the same slices again and again."""
+    from napari_medseg.core.phantoms import ct_phantom
+
+    volume, _ = ct_phantom((_N_DIFFERENT, 512, 512), 0)
+    there_and_back = (*range(_N_DIFFERENT), *reversed(range(_N_DIFFERENT)))
+    array = volume.array[[there_and_back[i % len(there_and_back)] for i in range(n_slices)]]
+    spacing = (1.5, *volume.geometry.spacing[1:])
+    return replace(volume, array=array, geometry=Geometry(array.shape, from_spacing(spacing)))
 
 
 def _in_fresh_process(path: Path, device: str, model: str) -> tuple[dict[str, float], dict[str, Any]]:
-    """Run `one_run` in a new Python and read what it found."""
-    command = [sys.executable, "-m", "napari_medseg.benchmarks.speed", str(path), device, model]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    """Run `stopwatch` in a new Python, with nothing prepared on its disk, and read what it found."""
+    with tempfile.TemporaryDirectory() as cache:
+        command = [sys.executable, "-m", "napari_medseg.benchmarks.stopwatch", str(path), device, model]
+        command.append(str(time.time()))
+        own = {**os.environ, "MEDSEG_CACHE": cache}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False, env=own)
     if done.returncode != 0:
         words = done.stderr.strip().splitlines() or ["it ended without a word"]
         raise MedsegError(f"A run of the speed benchmark failed: {words[-1]}")
@@ -208,31 +164,3 @@ def _in_fresh_process(path: Path, device: str, model: str) -> tuple[dict[str, fl
 def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
     """Numbers for JSON, which knows no NaN."""
     return {name: value if value == value else None for name, value in values.items()}
-
-
-def _seconds(call: Callable[..., Any], *arguments: Any) -> float:
-    """Time of one call."""
-    start = time.perf_counter()
-    call(*arguments)
-    return time.perf_counter() - start
-
-
-def _peak_mb() -> float:
-    """Largest resident memory of this process so far, NaN where the system does not tell."""
-    if sys.platform == "win32":
-        return float("nan")
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
-
-
-def _threads() -> int:
-    """Threads the network may use."""
-    import torch
-
-    return torch.get_num_threads()
-
-
-if __name__ == "__main__":
-    print(json.dumps(one_run(Path(sys.argv[1]), sys.argv[2], sys.argv[3])))

@@ -1,12 +1,13 @@
 """The speed benchmark: medians counted by hand, one real run where a model is installed."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from napari_medseg import workflow
-from napari_medseg.benchmarks import speed
+from napari_medseg.benchmarks import speed, stopwatch
 from napari_medseg.benchmarks.speed import QUANTITIES, Timings
 from napari_medseg.core.errors import MedsegError
 from napari_medseg.core.phantoms import slice_phantom
@@ -29,8 +30,8 @@ def test_medians_and_tables(tmp_path: Path) -> None:
 
 def test_clicks_are_the_same_in_every_run_and_on_the_slice() -> None:
     volume, _ = slice_phantom(100, 0)
-    clicks = speed._clicks(volume, 0, 30)
-    assert clicks == speed._clicks(volume, 0, 30)
+    clicks = stopwatch.clicks_on(volume, 0, 30)
+    assert clicks == stopwatch.clicks_on(volume, 0, 30)
     for index, row, column in (click.at for click in clicks):
         assert index == 0
         assert 30 <= row <= 70
@@ -65,8 +66,17 @@ def test_one_real_run(tmp_path: Path) -> None:
     if workflow.model_for("sam") is None:
         pytest.skip("no SAM model is installed, so there is nothing to time")
     path = write_volume(slice_phantom(64, 0)[0], tmp_path / "x.png")
-    values, about = speed.one_run(path, "cpu", "", n_clicks=3)
+    values, about = stopwatch.one_run(path, "cpu", "", time.time(), n_clicks=3)
     assert set(values) == set(QUANTITIES)
-    assert all(value > 0 for value in values.values())
+    assert all(value > 0 for name, value in values.items() if name != "beyond")
     assert values["first_mask"] > values["opening"]
+    assert values["beyond"] < values["peak_rss"]
     assert about["device"] == "cpu"
+
+
+def test_a_large_ct_is_made_of_few_slices() -> None:
+    volume = speed._ct(50)
+    assert volume.array.shape == volume.geometry.shape == (50, 512, 512)
+    assert volume.array.dtype == "int16"
+    assert (volume.array[0] == volume.array[24]).all()
+    assert (volume.array[0] != volume.array[5]).any()
