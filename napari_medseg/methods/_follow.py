@@ -23,11 +23,10 @@ _FEWEST = 4  # pixels of an outline worth following
 _SHRUNK = 0.03  # of the outline it was followed from: a structure that ends
 _OVERLAP = 0.2  # Dice with the slice before under which an outline jumps; half of it across thick slices
 _GREYS = 2000  # values compared
-_GREY_CHANGE = 0.5  # largest distance of the grey values' distributions
+_GREY_CHANGE = 0.3  # largest distance between the distributions of grey values
 # How much a guess counts beside what is seen, 0 to 1: what did best on the validation volumes.
 _TRUST_CARRIED = 0.5
 _TRUST_BETWEEN = 0.75  # right beside a known slice, less the further away
-_RECENT = 2  # slices before, whose grey values count beside those of the outline it was followed from
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,19 +151,18 @@ class Track:
     def _outwards(self, index: int, step: int) -> Iterator[tuple[int, Answer]]:
         """Follow from slice to slice until the structure ends, is lost, or there is no slice to go to."""
         before = origin = self._known[index]
-        greys = [self._greys(index, before)]
+        greys = self._greys(index, before)
         while not (why := self._barred(index + step)):
             guess = self._carried(index, index + step, before)
             answer = self._ask(index + step, (), guess)
             if why := self._ended(answer, origin) or self._lost(answer, guess):
                 break
-            answer = self._mixed(index + step, answer, guess, _TRUST_CARRIED)
-            now = self._greys(index + step, answer.region)
-            if grey_change(greys, now) > _GREY_CHANGE:
+            if grey_change(greys, self._greys(index + step, answer.region)) > _GREY_CHANGE:
                 why = "the grey values change"
                 break
-            index, before = index + step, answer.region
-            greys = [greys[0], *greys[1:][-_RECENT:], now]
+            index += step
+            answer = self._mixed(index, answer, guess, _TRUST_CARRIED)
+            before = answer.region
             yield from self._step(index, answer)
         self._why[index, step] = why
 
@@ -234,14 +232,14 @@ class Track:
             )
 
 
-def grey_change(before: list[NDArray[np.float32]], now: NDArray[np.float32]) -> float:
-    """How differently grey values are distributed, to 1, beyond what their small number explains.
+def grey_change(before: NDArray[np.float32], now: NDArray[np.float32]) -> float:
+    """How differently grey values, given in order, are distributed, 0 to 1; 0 where chance explains it.
 
     Source
     ------
-    The two-sample statistic of Kolmogorov and Smirnov, less its value at a level of 5 %.
+    The two-sample test of Kolmogorov and Smirnov at a level of 5 %.
     """
-    then = np.sort(np.concatenate(before))
-    both = np.concatenate([then, now])
-    early, late = (np.searchsorted(part, both, "right") / len(part) for part in (then, now))
-    return float(np.abs(early - late).max() - 1.36 * np.sqrt(1 / len(then) + 1 / len(now)))
+    both = np.concatenate([before, now])
+    then, since = (np.searchsorted(part, both, "right") / len(part) for part in (before, now))
+    apart = float(np.abs(then - since).max())
+    return apart if apart > 1.36 * np.sqrt(1 / len(before) + 1 / len(now)) else 0.0

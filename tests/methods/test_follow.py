@@ -123,8 +123,9 @@ def test_it_ends_where_the_grey_values_are_others() -> None:
 def test_equal_values_are_no_change_and_others_are() -> None:
     rng = np.random.default_rng(0)
     one, same, other = (np.sort(rng.normal(mean, 1, 40)) for mean in (0, 0, 5))
-    assert grey_change([one], same) < 0.1
-    assert grey_change([one], other) > 0.6
+    assert grey_change(one, same) == 0
+    assert grey_change(one, other) > 0.9
+    assert grey_change(one[:2], other[:2]) == 0  # two values say nothing
 
 
 def test_between_two_prompts_every_guess_knows_both() -> None:

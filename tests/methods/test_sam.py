@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Geometry, from_spacing
 from napari_medseg.core.mask import Mask
@@ -168,6 +169,39 @@ def test_following_a_structure_through_slices_and_stopping() -> None:
     assert unsure.notes == (
         "thing: on axial slice 2; before that it is no longer clear, after that it is no longer clear.",
     )
+
+
+def test_results_on_the_way_are_rare_whole_and_kept_after_a_cancel() -> None:
+    image = volume((40, 120, 200))
+    box = Box("thing", "axial", 20, (40, 90), (72, 138))
+    request = Request(image, "axial", tuple(range(40)), TASK, (box,))
+    job = workflow.segment(sam(), request)
+    shown = []
+    for step in job:
+        if step.partial is not None:
+            shown.append((step.partial.mask.of("thing").any((1, 2)).sum(), step.partial.quality["thing"]))
+        if len(shown) == 3:
+            break
+    job.close()
+    assert [n for n, _ in shown] == [8, 16, 24]
+    assert sum(quality > 0 for quality in shown[-1][1]) == 24
+    told = [step.partial is not None for step in sam().segment(request)]
+    assert sum(told) == 4  # after 8, 16, 24 and 32
+
+
+def test_what_a_person_fixed_is_never_changed_on_the_way() -> None:
+    image = volume()
+    fixed = np.zeros((5, 120, 200), np.int8)
+    fixed[3, 40:50] = -1
+    fixed[4, 100:104, 10:20] = 1
+    request = Request(
+        image, "axial", (0, 1, 2, 3, 4), TASK, (Box("thing", "axial", 2, (40, 90), (72, 138)),),
+        fixed={"thing": fixed},
+    )  # fmt: skip
+    found = finish(workflow.segment(sam(), request)).mask.of("thing")
+    assert not found[3, 40:50].any()
+    assert found[4, 100:104, 10:20].all()
+    assert not found[2, 100:104, 10:20].any()
 
 
 def test_prepared_slices_are_not_encoded_again_and_memory_is_bounded() -> None:
