@@ -65,6 +65,22 @@ def masks_of(asked: Request) -> Iterator[Mask]:
     yield from (partials[0].mask, answer.mask, answer.alternatives[0].mask)
 
 
+def test_what_a_method_calculates_with_is_loaded_in_the_background() -> None:
+    code = (
+        "import sys, threading; from napari_medseg import workflow; workflow.load_ahead('threshold');"
+        "n = threading.active_count(); workflow.load_ahead('sam');"
+        "[t.join() for t in threading.enumerate() if t is not threading.main_thread()];"
+        "print(n, 'napari_medseg.networks.sam' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "True"]
+    ends_at_once = "from napari_medseg import workflow; workflow.load_ahead('sam')"
+    done = subprocess.run([sys.executable, "-c", ends_at_once], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    with pytest.raises(TaskError, match="no method 'nothing'"):
+        workflow.load_ahead("nothing")
+
+
 def test_what_a_person_decided_outweighs_the_method() -> None:
     fixed = np.zeros(SHAPE, np.int8)
     fixed[1, 0, 0] = -1

@@ -44,6 +44,7 @@ def one_run(
     from napari_medseg import workflow
 
     bare = peak_mb()
+    found = workflow.model_for("sam", model)
     workflow.load_ahead("sam")
     start = time.perf_counter()
     volume = workflow.open_volume(path)
@@ -63,7 +64,6 @@ def one_run(
     values |= {"peak_rss": peak_mb(), "beyond": peak_mb() - bare - volume.array.nbytes / 2**20}
     plain = workflow.build("sam", model=model, device=device, settings={"zoom": False})
     values["from_disk"], values["decode"] = _again(plain, volume, clicks)
-    found = workflow.model_for("sam", model)
     return values, {"model": found.name if found else "", "device": device, "threads": _threads()}
 
 

@@ -60,8 +60,8 @@ def segment(
     targets = _targets(inputs, out)
     typed = Typed(tuple(points), tuple(boxes), mask, plane.value if plane else None, slices)
     wanted = _task(task, label)
-    workflow.load_ahead(method)
     used = workflow.model_for(method, model, task=wanted)
+    workflow.load_ahead(method)
     given = overrides(settings)
     ready = cache(partial(workflow.build, method, model=model, settings=given, device=device, task=wanted))
     results = [

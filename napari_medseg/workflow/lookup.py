@@ -153,7 +153,8 @@ def load_ahead(method: str) -> None:
 
 
 def _load(name: str) -> None:
-    with suppress(ImportError):  # `build` says so
+    # What is not there, `build` says; a program that ends meanwhile lets nothing be loaded any more.
+    with suppress(ImportError, RuntimeError):
         import_module(name)
 
 
