@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FOREIGN = (
+    "This image is unlike those the model learnt from, so its outlines and what it expects of them need a "
+    "closer look."
+)
 Vectors = NDArray[np.float64]
 _MOST_AXES = 24
 _SHRINK = 0.1  # of the pooled covariance towards a sphere

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,16 +12,12 @@ from napari_medseg import workflow
 from napari_medseg.core.correction import Fixed
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Region, slab
-from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import as_record, with_overrides
 from napari_medseg.gui import edits
+from napari_medseg.gui.acts import Change
 from napari_medseg.gui.work import Pending, Spot, Work
-
-if TYPE_CHECKING:
-    from napari_medseg.session.store import Session
-    from napari_medseg.workflow import Method
 
 Scope = Literal["slice", "range", "volume"]
 
@@ -43,13 +38,17 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked: which slices, for which structures, and whether a person just pointed there."""
+    """What is asked: which slices, for which structures, and whether a person just pointed there.
+
+    `filling` asks for the current structure between its outlined slices, without a prompt.
+    """
 
     work: Work
     choice: Choice
     plane: Plane
     slices: tuple[int, ...]
     pointed: bool = False
+    filling: bool = False
 
     @property
     def promptable(self) -> bool:
@@ -66,46 +65,10 @@ class Answer:
     model: str = ""
 
 
-class Asker:
-    """The methods that were made ready once; used on the inference thread only."""
-
-    def __init__(self) -> None:
-        self._ready: dict[Any, tuple[Method, str]] = {}
-        # Mesa's OpenGL and triton each bring an LLVM of their own, and the second one loaded ends the
-        # process without a word. Nothing here compiles kernels, so torch is told that triton is absent.
-        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
-
-    def job(self, question: Question, session: Session | None) -> Job[Answer]:
-        """Make the method ready if it is not, ask it, and hold the answer to what a person decided."""
-        method, model = yield from self._method(question, session)
-        yield Progress(0.05, "Looking at the image")
-        result = yield from workflow.segment(method, request(question))
-        return Answer(question, result, model)
-
-    def warm_up(self, question: Question, session: Session | None) -> Job[None]:
-        """Do the slow part for these slices before anybody asks."""
-        method, _ = yield from self._method(question, session)
-        yield from method.prepare(question.work.volume, question.plane, question.slices)
-
-    def _method(self, question: Question, session: Session | None) -> Job[tuple[Method, str]]:
-        choice = question.choice
-        task = question.work.asked
-        key = (choice.key, task.structure_names if not question.promptable else ())
-        if key not in self._ready:
-            yield Progress(0.0, "Loading the model")
-            wanted = None if question.promptable else task
-            model = workflow.model_for(choice.method, choice.model, session, wanted)
-            method = workflow.build(
-                choice.method, model=choice.model, settings=choice.settings, session=session, task=wanted
-            )
-            self._ready[key] = (method, f"{model.name} {model.sha256[:12]}" if model else "")
-        return self._ready[key]
-
-
 def request(question: Question) -> Request:
     """What a method is asked; slow on large volumes, so called on the inference thread."""
     work = question.work
-    prompts = prompts_for(question) if question.promptable else ()
+    prompts = prompts_for(question) if question.promptable or question.filling else ()
     wanted = {p.structure for p in prompts} or set(work.mask.names)
     return Request(
         volume=work.volume,
@@ -165,13 +128,15 @@ def adopted(work: Work, answer: Answer) -> Work:
     return replace(work, current=answer.question.work.current) if new else work
 
 
-def lay(work: Work, answer: Answer, mask: Mask | None = None) -> Generator[edits.Step, None, None]:
+def lay(
+    work: Work, answer: Answer, mask: Mask | None = None, reading: int = 0
+) -> Generator[edits.Step, None, None]:
     """Lay an answer on the proposal, one structure of one slice at a time.
 
     Parameters
     ----------
     mask : Mask or None
-        An alternative in place of the answer's own mask.
+        An alternative in place of the answer's own mask, the one of number `reading`.
 
     Yields
     ------
@@ -181,31 +146,68 @@ def lay(work: Work, answer: Answer, mask: Mask | None = None) -> Generator[edits
     for number, index in enumerate(question.slices):
         for name in chosen.names:
             spot = (name, question.plane, index)
-            if work.mask.structure(name).locked or (not question.pointed and _is_done(work, spot)):
+            if _is_closed(work, question, spot):
                 continue
             region = _on_slice(chosen, answer, spot)
-            if region.any() or spot in work.pending:
-                facts = _facts(answer, name, number, question)
+            if _is_new(work, question, spot, region):
+                facts = replace(_facts(answer, name, number, question), reading=reading)
                 work, changes = edits.propose(work, spot, region, facts)
                 yield work, changes
 
 
-def quality_of(work: Work, plane: Plane, index: int) -> float | None:
-    """Lowest expected Dice of what is proposed on a slice, None where nobody says."""
-    said = [p.quality for (_, o, i), p in work.pending.items() if (o, i) == (plane, index)]
-    known = [quality for quality in said if quality is not None]
-    return min(known) if known else None
+def lay_found(
+    work: Work, answer: Answer, laid: Collection[Spot]
+) -> Generator[tuple[Spot, edits.Step], None, None]:
+    """Lay what a run has found so far but for what is laid already; empty slices may only be not done yet."""
+    question, mask = answer.question, answer.result.mask
+    for number, index in enumerate(question.slices):
+        for name in mask.names:
+            spot = (name, question.plane, index)
+            if spot in laid or _is_closed(work, question, spot):
+                continue
+            region = _on_slice(mask, answer, spot)
+            if region.any():
+                changes: tuple[Change, ...] = ()
+                if _is_new(work, question, spot, region):
+                    work, changes = edits.propose(work, spot, region, _facts(answer, name, number, question))
+                yield spot, (work, changes)
+
+
+def _is_closed(work: Work, question: Question, spot: Spot) -> bool:
+    """Whether an answer may not touch a structure on a slice."""
+    name, plane, index = spot
+    done = index in work.reviewed_for(name).get(plane, frozenset())
+    return work.mask.structure(name).locked or (done and not question.pointed)
+
+
+def _is_new(work: Work, question: Question, spot: Spot, region: Region) -> bool:
+    """Whether a region says anything; a run that finds what is proposed already leaves it as it is."""
+    if spot not in work.pending:
+        return bool(region.any())
+    return question.pointed or not np.array_equal(region, work.shown(*spot))
+
+
+def outlined(work: Work, plane: Plane) -> tuple[int, ...]:
+    """Slices of a plane that carry the current structure, in order."""
+    axis = work.volume.geometry.axis_of(plane)
+    others = tuple(a for a in range(3) if a != axis)
+    there = set(np.flatnonzero(work.mask.of(work.current).any(axis=others)).tolist())
+    for (name, owner, index), pending in work.pending.items():
+        if (name, owner) == (work.current, plane):
+            (there.add if pending.voxels else there.discard)(index)
+    return tuple(sorted(there))
+
+
+def least_sure(work: Work, plane: Plane, index: int) -> Pending | None:
+    """The proposal on a slice of which least is expected, None where nobody says."""
+    there = [p for (_, o, i), p in work.pending.items() if (o, i) == (plane, index)]
+    return min((p for p in there if p.quality is not None), key=lambda p: p.quality or 0.0, default=None)
 
 
 def found_any(work: Work, plane: Plane, slices: Iterable[int]) -> bool:
     """Whether anything is proposed on these slices."""
     wanted = set(slices)
     return any(p.voxels for (_, o, i), p in work.pending.items() if o == plane and i in wanted)
-
-
-def _is_done(work: Work, spot: Spot) -> bool:
-    name, plane, index = spot
-    return index in work.reviewed_for(name).get(plane, frozenset())
 
 
 def _on_slice(mask: Mask, answer: Answer, spot: Spot) -> Region:
@@ -226,10 +228,13 @@ def _on_slice(mask: Mask, answer: Answer, spot: Spot) -> Region:
 
 def _facts(answer: Answer, name: str, number: int, question: Question) -> Pending:
     said = answer.result.quality.get(name, ())
+    intervals = answer.result.interval.get(name, ())
+    low, high = intervals[number] if number < len(intervals) else (0.0, 1.0)
     n_prompts = sum(p.structure == name and p.plane == question.plane for p in question.work.prompts)
     choice = question.choice
     return Pending(
         quality=float(said[number]) if number < len(said) else None,
+        interval=(float(low), float(high)) if 0.0 < high - low < 1.0 else None,
         method=choice.method,
         model=answer.model,
         settings=as_record(with_overrides(workflow.menu()[choice.method].settings(), choice.settings)),

@@ -173,7 +173,7 @@ class Bench(QObject):
         changed = n_corrected(work, plane, (index,))
         seconds, clicks = self._effort.take()
         self.do("accept", edits.accept(work, plane, index, seconds=seconds))
-        self.memory.log(seconds, clicks, changed)
+        self.memory.log(work.volume, seconds, clicks, changed)
 
     def accept_all(self) -> None:
         """Accept everything proposed on this plane; slices nobody saw stay marked as not looked at."""
@@ -193,7 +193,7 @@ class Bench(QObject):
         n, unseen = len(waiting), sum((plane, index) not in self.seen for index in waiting)
         said = f"{n} slices accepted; the {unseen} you did not look at are marked so."
         self.do_in_pieces("accept", pieces, then=lambda: self.said.emit(said) if unseen else None)
-        self.memory.log(seconds, clicks, changed)
+        self.memory.log(work.volume, seconds, clicks, changed)
 
     def discard(self) -> None:
         """Drop what is proposed on the slice on screen."""

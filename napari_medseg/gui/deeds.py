@@ -15,6 +15,7 @@ from napari_medseg.gui.enquiry import Enquiry
 from napari_medseg.gui.errands import models_and_tasks, write
 from napari_medseg.gui.form import SettingsForm
 from napari_medseg.gui.hand import Hand
+from napari_medseg.gui.look_ahead import LookAhead
 from napari_medseg.gui.memory import Memory, Opened, Unfinished
 from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
@@ -40,6 +41,7 @@ class Deeds(QObject):
 
     def __init__(self, presenter: Presenter, hand: Hand, memory: Memory, opening: Opening) -> None:
         super().__init__()
+        self.ahead = LookAhead(presenter.enquiry, self)
         self.presenter = presenter
         self.sections: Sections = presenter.sections
         self.bench: Bench = presenter.bench
@@ -59,6 +61,7 @@ class Deeds(QObject):
             "mask": enquiry.prompt_with_mask,
             "sign": lambda: self.set_sign(not self.hand.positive),
             "run": self.run,
+            "fill": enquiry.fill,
             "accept": bench.accept,
             "accept all": bench.accept_all,
             "discard": bench.discard,
@@ -80,6 +83,7 @@ class Deeds(QObject):
         self.bench.begin(opened.work)
         self.bench.look_at(*self.screen.place)
         self.presenter.show_case(self.memory.folder)
+        self.sections.show_caution("")
         for note in opened.work.volume.notes:
             self.sections.message.say(note)
         if opened.n_restored:
@@ -195,7 +199,8 @@ class Deeds(QObject):
         """Show the models and settings of another method."""
         entry = self.sections.get_mask.entry
         if entry is not None:
-            form = SettingsForm(entry.settings, self.sections.get_mask.set_settings)
+            ahead = (self.ahead.enabled, self.ahead.set_enabled) if entry.network else None
+            form = SettingsForm(entry.settings, self.sections.get_mask.set_settings, ahead)
             self.sections.drawers.fill("settings", form)
         self.sections.get_mask.set_models(())
         if self._models_listed:

@@ -16,7 +16,7 @@ from napari_medseg.core.correction import Correction, obey
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Provenance, Region, slab
-from napari_medseg.core.prompts import Prompt, slice_of
+from napari_medseg.core.prompts import MaskPrompt, Prompt, slice_of
 from napari_medseg.core.structure import UNTITLED, Structure, colour_of
 from napari_medseg.gui.acts import Change, count, put
 from napari_medseg.gui.work import Pending, Spot, Work
@@ -28,6 +28,17 @@ def prompt(work: Work, given: Prompt) -> Work:
     """Add a prompt."""
     refuse_locked(work, given.structure)
     return replace(work, prompts=(*work.prompts, given))
+
+
+def change_prompts(work: Work, plane: Plane, given: tuple[Prompt, ...]) -> Work:
+    """Put prompts, but for masks, in place of those of the current structure on a plane."""
+    refuse_locked(work, work.current)
+    kept = [
+        p
+        for p in work.prompts
+        if (p.structure, p.plane) != (work.current, plane) or isinstance(p, MaskPrompt)
+    ]
+    return replace(work, prompts=(*kept, *given))
 
 
 def propose(work: Work, spot: Spot, region: Region, facts: Pending) -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QWidget
 
 from napari_medseg.core.settings import Field, fields_of
 
@@ -13,10 +13,17 @@ _WIDEST = 1_000_000  # where a number has no limit of its own
 
 
 class SettingsForm(QWidget):
-    """The settings of one method; `changed` gets all values after each change."""
+    """The settings of one method; `changed` gets all values after each change.
+
+    `ahead` says whether neighbouring slices are prepared while a person looks, and whom to tell of a change.
+    """
 
     def __init__(
-        self, settings: type, changed: Callable[[Mapping[str, Any]], None], parent: QWidget | None = None
+        self,
+        settings: type,
+        changed: Callable[[Mapping[str, Any]], None],
+        ahead: tuple[bool, Callable[[bool], None]] | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.widgets = {item.name: _widget(item) for item in fields_of(settings)}
@@ -37,6 +44,12 @@ class SettingsForm(QWidget):
                 label.setToolTip(widget.tooltip)
                 form.addRow(label, native)
             widget.changed.connect(lambda _value: changed(self.values))
+        if ahead is not None:
+            self.ahead = QCheckBox("Prepare neighbouring slices ahead", self)
+            self.ahead.setToolTip("While you look, so that a click there is answered at once")
+            self.ahead.setChecked(ahead[0])
+            self.ahead.toggled.connect(ahead[1])
+            form.addRow(self.ahead)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -5,31 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
-    QPushButton,
     QSpinBox,
-    QStackedLayout,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_medseg.gui.asking import Choice, Scope
-from napari_medseg.gui.keys import KEYS, with_key
+from napari_medseg.gui.run_bar import RunBar
 from napari_medseg.gui.style import mark
 
 if TYPE_CHECKING:
     from napari_medseg.workflow import Entry
 
 _WAYS = {"prompt": "Prompt", "automatic": "Automatic", "examples": "From examples"}
-_WORTH_SAYING = 200  # milliseconds after which progress is shown
 _AROUND = 5  # slices to either side that a range begins with
 _SCOPES: tuple[Scope, ...] = ("slice", "range", "volume")
 
@@ -38,6 +34,7 @@ class GetMaskSection(QWidget):
     """How a mask is made."""
 
     run_requested = Signal()
+    fill_requested = Signal()
     cancel_requested = Signal()
     choice_changed = Signal(object)  # Choice
     method_changed = Signal(str)
@@ -46,24 +43,21 @@ class GetMaskSection(QWidget):
         super().__init__(parent)
         self._entries: Mapping[str, Entry] = {}
         self._settings: dict[str, Mapping[str, Any]] = {}
+        self._models: dict[str, str] = {}  # chosen by a person, by method
         self.method = self._combo("How the mask is made")
         self.method.currentIndexChanged.connect(self._on_method)
         self.model = self._combo("Model")
-        self.model.currentIndexChanged.connect(self._on_choice)
+        self.model.currentIndexChanged.connect(self._on_model)
         self.scopes = {name: self._scope_button(name) for name in _SCOPES}
         self._group = QButtonGroup(self)
         for button in self.scopes.values():
             self._group.addButton(button)
         self._here = 0
         self.first, self.last = self._spin("First slice"), self._spin("Last slice")
-        self.run_button = mark(QPushButton(f"Get mask  {KEYS['run']}", self), main=True)
-        self.run_button.setToolTip(with_key("Ask the method for the slices chosen above", "run"))
-        self.run_button.clicked.connect(self.run_requested)
-        self.bar = QProgressBar(self)
-        self.bar.setAccessibleName("Progress")
-        self.cancel_button = QPushButton(f"Cancel  {KEYS['cancel']}", self)
-        self.cancel_button.setToolTip(with_key("Stop; nothing you did is lost", "cancel"))
-        self.cancel_button.clicked.connect(self.cancel_requested)
+        self.runs = RunBar(self)
+        self.runs.run_requested.connect(self.run_requested)
+        self.runs.fill_requested.connect(self.fill_requested)
+        self.runs.cancel_requested.connect(self.cancel_requested)
         self._lay_out()
         self.scopes["slice"].setChecked(True)
         self._group.buttonToggled.connect(self._on_scope)
@@ -97,16 +91,11 @@ class GetMaskSection(QWidget):
 
     def _lay_out(self) -> None:
         top, scope = QHBoxLayout(), QHBoxLayout()
-        top.addWidget(self.method, 3)
-        top.addWidget(self.model, 2)
+        top.addWidget(self.method, 1)
+        top.addWidget(self.model, 1)
         for button in self.scopes.values():
             scope.addWidget(button, 1)
         self._extent = self._make_extent()
-        self._pages = self._make_pages()
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(_WORTH_SAYING)
-        self._soon.timeout.connect(lambda: self._pages.setCurrentIndex(1))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -114,7 +103,7 @@ class GetMaskSection(QWidget):
             layout.setSpacing(4)
             column.addLayout(layout)
         column.addWidget(self._extent)
-        column.addLayout(self._pages)
+        column.addWidget(self.runs)
 
     def _make_extent(self) -> QWidget:
         """The line for a range of slices, hidden until it is wanted."""
@@ -127,18 +116,6 @@ class GetMaskSection(QWidget):
         extent.addWidget(self.last, 1)
         line.hide()
         return line
-
-    def _make_pages(self) -> QStackedLayout:
-        """The button that runs, and in its place how far the run has come."""
-        pages = QStackedLayout()
-        for widgets in ((self.run_button,), (self.bar, self.cancel_button)):
-            page = QWidget(self)
-            line = QHBoxLayout(page)
-            line.setContentsMargins(0, 0, 0, 0)
-            for widget in widgets:
-                line.addWidget(widget, 1 if widget is not self.cancel_button else 0)
-            pages.addWidget(page)
-        return pages
 
     def set_menu(self, entries: Mapping[str, Entry], chosen: str) -> None:
         """List the methods under the way they are used."""
@@ -162,11 +139,12 @@ class GetMaskSection(QWidget):
         self._on_method()
 
     def set_models(self, names: Sequence[str]) -> None:
-        """List the models of the method; the first is the one in use."""
+        """List the models of the method, the one in use first; one chosen before is chosen again."""
         self.model.blockSignals(True)
         self.model.clear()
         for name in names:
             self.model.addItem(name, name)
+        self.model.setCurrentIndex(max(self.model.findData(self._models.get(self.name)), 0))
         self.model.setVisible(len(names) > 1)
         self.model.blockSignals(False)
         self._on_choice()
@@ -210,23 +188,6 @@ class GetMaskSection(QWidget):
             if not (n > 1 and allows_3d) and self.scopes[name].isChecked():
                 self.scopes["slice"].setChecked(True)
 
-    def show_progress(self, done: float, message: str) -> None:
-        """Show how far a run has come; one that is over at once is not worth a flicker."""
-        if self._pages.currentIndex() == 0 and not self._soon.isActive():
-            self._soon.start()
-        self.bar.setRange(0, 0 if done <= 0 else 100)
-        self.bar.setValue(round(done * 100))
-        self.bar.setFormat(f"{message}  %p%" if done > 0 else message)
-        self.bar.setToolTip(message)
-
-    def show_idle(self) -> None:
-        """Show that nothing runs."""
-        self._soon.stop()
-        focused = self.cancel_button.hasFocus()
-        self._pages.setCurrentIndex(0)
-        if focused:
-            self.run_button.setFocus()
-
     def _on_scope(self) -> None:
         """A range begins around the slice on screen."""
         wanted = self.scopes["range"].isChecked()
@@ -239,6 +200,11 @@ class GetMaskSection(QWidget):
         entry = self.entry
         self.method.setToolTip(entry.help if entry else "")
         self.method_changed.emit(self.name)
+
+    def _on_model(self) -> None:
+        self._models[self.name] = str(self.model.currentData() or "")
+        self.model.setToolTip(f"Model: {self.model.currentText()}")
+        self._on_choice()
 
     def _on_choice(self) -> None:
         self.choice_changed.emit(self.choice)

@@ -72,7 +72,7 @@ def unpack(work: Work, entries: Iterable[Entry]) -> Work:
     work = _with_structures(work, last.payload)
     for spot, (pending, arrays) in latest.items():
         if pending is not None and spot[0] in work.mask.names:
-            work = _with_spot(work, spot, Pending(**pending), arrays)
+            work = _with_spot(work, spot, _pending_of(pending), arrays)
     prompts = tuple(_prompt_of(item, last.arrays) for item in last.payload["prompts"])
     return replace(work, prompts=tuple(p for p in prompts if p.structure in work.mask.names))
 
@@ -106,6 +106,11 @@ def _with(mask: Mask, structure: Structure) -> Mask:
 
 def _plain(pending: Pending) -> dict[str, Any]:
     return {**vars(pending), "settings": dict(pending.settings)}
+
+
+def _pending_of(values: Mapping[str, Any]) -> Pending:
+    interval = values.get("interval")
+    return Pending(**{**values, "interval": None if interval is None else (interval[0], interval[1])})
 
 
 def _prompt_as_json(prompt: Prompt, key: str, arrays: Arrays) -> dict[str, Any]:

@@ -86,6 +86,10 @@ class Keeper:
         self._forget()
         return said
 
+    def log(self, seconds: float, clicks: int, changed_voxels: int) -> None:
+        """Add to the record of how much work the case was."""
+        self._session.log_effort(self._case_id, seconds, clicks, changed_voxels)
+
     @property
     def _safe(self) -> bool:
         return self._n_kept >= self._needs

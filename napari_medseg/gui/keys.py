@@ -22,6 +22,7 @@ KEYS: dict[str, str] = {
     "eraser": "Y",
     "sign": "I",
     "run": "G",
+    "fill": "B",
     "accept": "A",
     "accept all": "Shift+A",
     "discard": "D",

@@ -123,9 +123,9 @@ class Memory(QObject):
         self.kept.emit("not saved")
         self.failed.emit(sentence)
 
-    def log(self, seconds: float, clicks: int, changed_voxels: int) -> None:
-        """Add to the record of how much work the case was."""
-        self.worker.start(lambda: self._log(seconds, clicks, changed_voxels), failed=self.failed.emit)
+    def log(self, volume: Volume, seconds: float, clicks: int, changed_voxels: int) -> None:
+        """Add to the record of how much work a case was."""
+        self.worker.start(lambda: self._log(volume, seconds, clicks, changed_voxels), failed=self.failed.emit)
 
     def set_task(self, task: Task) -> None:
         """Say what the session is about."""
@@ -174,10 +174,10 @@ class Memory(QObject):
             return None
         return self._keepers[work.volume].save(work.mask.copy(), work.volume, number)
 
-    def _log(self, seconds: float, clicks: int, changed_voxels: int) -> Job[None]:
+    def _log(self, volume: Volume, seconds: float, clicks: int, changed_voxels: int) -> Job[None]:
         yield Progress(0.0)
-        if self.session is not None and self.case_id:
-            self.session.log_effort(self.case_id, seconds, clicks, changed_voxels)
+        if volume in self._keepers:
+            self._keepers[volume].log(seconds, clicks, changed_voxels)
 
     def _set_task(self, task: Task) -> Job[None]:
         yield Progress(0.0)

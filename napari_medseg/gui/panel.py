@@ -91,11 +91,12 @@ class Panel(QWidget):
 
     def _connect_inside(self) -> None:
         """From bench, methods and screen to what is shown."""
-        say, shown = self.sections.message.say, self.sections.get_mask
+        say, shown = self.sections.message.say, self.sections.get_mask.runs
         self.bench.changed.connect(self.deeds.show)
         self.bench.placed.connect(self.presenter.show_place)
         self.bench.said.connect(say)
         self.enquiry.said.connect(say)
+        self.enquiry.warned.connect(self.sections.show_caution)
         for source in (self.enquiry, self.opening):
             source.progressed.connect(shown.show_progress)
             source.ended.connect(self._idle)
@@ -105,6 +106,7 @@ class Panel(QWidget):
         self.memory.kept.connect(self.sections.learn.show_saved)
         self.hand.prompted.connect(lambda _prompt: self.sections.message.clear())
         self.hand.prompted.connect(self._guard(self.enquiry.prompt))
+        self.canvas.edited.connect(self._guard(self.enquiry.change_prompts))
         self.hand.stroked.connect(self._guard(self.deeds.stroke))
         self.canvas.moved.connect(lambda: self.bench.look_at(*self.canvas.place))
         self.canvas.tool_changed.connect(self.sections.tools.show_tool)
@@ -134,6 +136,7 @@ class Panel(QWidget):
         s.tools.size_requested.connect(self.canvas.set_brush_size)
         s.tools.tidy_requested.connect(guard(deeds.tidy))
         s.get_mask.run_requested.connect(guard(deeds.run))
+        s.get_mask.fill_requested.connect(guard(act["fill"]))
         s.get_mask.cancel_requested.connect(deeds.cancel)
         s.get_mask.choice_changed.connect(deeds.choose)
         s.get_mask.method_changed.connect(deeds.choose_method)
@@ -147,7 +150,7 @@ class Panel(QWidget):
 
     def _idle(self) -> None:
         if not (self.enquiry.busy or self.opening.busy):
-            self.sections.get_mask.show_idle()
+            self.sections.get_mask.runs.show_idle()
             self.presenter.show_place()
 
     def _on_theme(self, event: Any) -> None:
@@ -155,7 +158,7 @@ class Panel(QWidget):
 
     def _end_with_the_window(self) -> None:
         """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
-        parts = (self.hand, self.canvas, self.opening, self.enquiry, self.memory)
+        parts = (self.hand, self.canvas, self.opening, self.deeds.ahead, self.enquiry, self.memory)
         theme, on_theme = self.viewer.events.theme, self._on_theme
         ended: list[bool] = []
 

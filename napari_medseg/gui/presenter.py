@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_medseg.core.geometry import Geometry
-from napari_medseg.gui.asking import quality_of
+from napari_medseg.gui.asking import least_sure
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
 from napari_medseg.gui.proposal_section import Shown
@@ -55,11 +55,12 @@ class Presenter:
         if answer is not None and answer.question.plane == plane and index in answer.question.slices:
             alternatives = tuple(a.quality for a in answer.result.alternatives)
         n = work.volume.n_slices(plane)
-        last = self.bench.history.last
+        last, unsure = self.bench.history.last, least_sure(work, plane, index)
         shown = Shown(
             states=self.states(),
             here=self.position(index),
-            quality=quality_of(work, plane, index),
+            quality=unsure.quality if unsure else None,
+            interval=unsure.interval if unsure else None,
             alternatives=alternatives,
             alternative=self.enquiry.alternative,
             n_waiting=len(work.waiting(plane)),
@@ -67,6 +68,7 @@ class Presenter:
         )
         self.sections.proposal.show_proposal(shown)
         self.sections.get_mask.show_extent(n, shown.here, work.volume.geometry.supports_3d)
+        self.sections.get_mask.runs.show_fillable(n > 2 and work.voxels_of(work.current) > 0)
 
     def show_case(self, session: Path | None) -> None:
         """Show which image it is."""

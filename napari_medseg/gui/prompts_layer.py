@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # Blue and vermilion, told apart by most colour-blind readers; the symbols say it too.
 INSIDE, OUTSIDE = "#56b4e9", "#d55e00"
 _SYMBOLS = {True: "cross", False: "hbar"}
+Drawn = Box | Scribble | Lasso
 _ON_SCREEN = 15  # pixels of a point at any zoom
 
 
@@ -31,11 +33,19 @@ class PromptLayers:
     The layer of drawn prompts is hidden while none is on the slice on screen: napari builds the programs of
     its shapes anew for every frame, which costs as much as drawing the image. One that a person hid by its
     eye stays hidden.
+
+    Parameters
+    ----------
+    edited : callable
+        Told of the prompts (but for masks) of the plane and structure shown, after a person changed them with
+        napari's own tools.
     """
 
-    def __init__(self, viewer: Viewer, display: Display) -> None:
+    def __init__(
+        self, viewer: Viewer, display: Display, edited: Callable[[tuple[Prompt, ...]], None]
+    ) -> None:
         words: dict[str, Any] = {"ndim": 3, "metadata": {ROLE: "prompts"}, **display.placement}
-        self._display, self._viewer = display, viewer
+        self._display, self._viewer, self._edited = display, viewer, edited
         self.shapes = viewer.add_shapes(
             name="prompts: drawn",
             edge_width=_thin(display),
@@ -50,19 +60,26 @@ class PromptLayers:
             **words,
         )
         self._shown: tuple[Any, ...] = ()
+        self._place: tuple[str, Plane, int] = "", "axial", 0  # structure, plane and its array axis
         self._wanted = self._hidden = False  # by what is drawn; by a person
-        self._soon = QTimer()
-        self._soon.setSingleShot(True)
-        self._soon.timeout.connect(self._turn)
+        self._soon, self._done = QTimer(), QTimer()
+        for timer, act in ((self._soon, self._turn), (self._done, self._read)):
+            timer.setSingleShot(True)
+            timer.timeout.connect(act)
         self.shapes.events.visible.connect(self._on_visible)
+        for layer in (self.points, self.shapes):
+            layer.events.data.connect(self._on_data)
 
     def show(self, work: Work, plane: Plane, index: int) -> None:
         """Show the current structure's prompts on a plane; napari shows each on its slice."""
         prompts = tuple(p for p in work.prompts if (p.plane, p.structure) == (plane, work.current))
         drawn = [p for p in prompts if isinstance(p, Box | Scribble | Lasso)]
+        axis = work.volume.geometry.axis_of(plane)
+        self._place = work.current, plane, axis
         if prompts != self._shown:
-            self._show_points([p for p in prompts if isinstance(p, Point)])
-            self._show_shapes([(*self._outline(p, work), _positive(p)) for p in drawn])
+            with self._ours():
+                self._show_points([p for p in prompts if isinstance(p, Point)])
+                self._show_shapes([(*self._outline(p, axis), _positive(p)) for p in drawn])
             self._shown = prompts
         self._wanted = any(p.index == index for p in drawn)
         if self._wanted != self.shapes.visible:
@@ -84,15 +101,36 @@ class PromptLayers:
         if len(path) > 1:
             self._wanted = True
             self._turn()
-            self.shapes.selected_data = set()
-            self.shapes.add([path], shape_type=[kind], edge_color=_colour(positive))
+            with self._ours():
+                self.shapes.selected_data = set()
+                self.shapes.add([path], shape_type=[kind], edge_color=_colour(positive))
 
     def end_preview(self, n_before: int) -> None:
         """Take away what was shown while drawing."""
         extra = set(range(n_before, len(self.shapes.data)))
         if extra:
-            self.shapes.selected_data = extra
-            self.shapes.remove_selected()
+            with self._ours():
+                self.shapes.selected_data = extra
+                self.shapes.remove_selected()
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """What changes now is no person's doing."""
+        points, shapes = self.points.events.data, self.shapes.events.data
+        with points.blocker(self._on_data), shapes.blocker(self._on_data):
+            yield
+
+    def _on_data(self, event: Any) -> None:
+        """Hear that a person did something there."""
+        if event.action.value in ("added", "removed", "changed"):
+            self._done.start(0)  # after napari has done its part
+
+    def _read(self) -> None:
+        """Read the prompts from the layers."""
+        layer, shapes = self.points, self.shapes
+        points = map(self._point, layer.data, (symbol.value for symbol in layer.symbol))
+        drawn = map(self._drawn, shapes.data, shapes.shape_type, shapes.edge_color)
+        self._edited((*points, *(prompt for prompt in drawn if prompt is not None)))
 
     def _show_points(self, points: list[Point]) -> None:
         layer = self.points
@@ -122,9 +160,28 @@ class PromptLayers:
             )
         layer.selected_data = set()
 
-    def _outline(self, prompt: Box | Scribble | Lasso, work: Work) -> tuple[NDArray[np.float64], str]:
+    def _point(self, at: NDArray[np.float64], symbol: str) -> Point:
+        """The click that a point on screen stands for."""
+        structure, plane, axis = self._place
+        index = list(self._display.to_array(at))
+        index[axis] = round(index[axis])
+        return Point(structure, plane, (index[0], index[1], index[2]), symbol != _SYMBOLS[False])
+
+    def _drawn(self, path: NDArray[np.float64], kind: str, colour: NDArray[np.float32]) -> Drawn | None:
+        """The prompt that a shape on screen stands for; None for an ellipse or a single straight line."""
+        structure, plane, axis = self._place
+        at = np.array([self._display.to_array(corner) for corner in path])
+        index, flat = round(float(at[:, axis].mean())), np.delete(at, axis, axis=1)
+        positive = bool(colour[0] < colour[2])  # blue, not vermilion
+        if kind == "rectangle":
+            (r0, c0), (r1, c1) = flat.min(axis=0), flat.max(axis=0) + 1
+            return Box(structure, plane, index, (float(r0), float(c0)), (float(r1), float(c1)))
+        if kind == "path":
+            return Scribble(structure, plane, index, flat, positive)
+        return Lasso(structure, plane, index, flat, positive) if kind == "polygon" else None
+
+    def _outline(self, prompt: Drawn, axis: int) -> tuple[NDArray[np.float64], str]:
         """Displayed corners of a drawn prompt and the kind of shape they make."""
-        axis = work.volume.geometry.axis_of(prompt.plane)
         if isinstance(prompt, Box):
             (r0, c0), (r1, c1) = prompt.start, prompt.stop
             corners: Iterable[Any] = [(r0, c0), (r0, c1 - 1), (r1 - 1, c1 - 1), (r1 - 1, c0)]

@@ -23,6 +23,7 @@ class Shown:
     states: tuple[SliceState, ...] = ()
     here: int = 0
     quality: float | None = None
+    interval: tuple[float, float] | None = None
     alternatives: tuple[float, ...] = ()
     alternative: int = 0
     n_waiting: int = 0
@@ -50,14 +51,17 @@ class ProposalSection(QWidget):
             "Discard", "discard", "Drop what is proposed here", self.discard_requested
         )
         self.next_button = self._button(
-            "Next", "next", "Go to the next slice worth a look", self.next_requested
+            "Next", "next", "Go to the next slice worth a look: doubtful ones first", self.next_requested
         )
         self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
         mark(self.accept_button, main=True)
         self.all_button = self._make_all_button()
         self.about = QLabel(self)
         self.sure = QLabel(self)
-        self.sure.setToolTip("The overlap with the true outline that the model itself expects, 0 to 1")
+        self.sure.setToolTip(
+            "The overlap with the true outline that the model itself expects, 0 to 1; in brackets where "
+            "eight in ten of such outlines lie"
+        )
         self.strip = Strip(self)
         self.strip.slice_requested.connect(self.slice_requested)
         self.legend = mark(QLabel(self), quiet=True)
@@ -103,7 +107,6 @@ class ProposalSection(QWidget):
         second.addWidget(self.next_button, 1)
         second.addWidget(self.undo_button, 1)
         third.addWidget(self.about, 1)
-        third.addWidget(self.sure)
         for button in self.others:
             third.addWidget(button)
         column = QVBoxLayout(self)
@@ -112,6 +115,7 @@ class ProposalSection(QWidget):
         for line in (first, second, third):
             line.setSpacing(4)
             column.addLayout(line)
+        column.addWidget(self.sure)
         column.addWidget(self.strip)
         column.addWidget(self.legend)
 
@@ -138,8 +142,8 @@ class ProposalSection(QWidget):
     def _show_quality(self, shown: Shown) -> None:
         """Show what Dice the model expects, of each reading where there are several."""
         qualities = shown.alternatives if len(shown.alternatives) > 1 else ()
-        alone = shown.quality is not None and not qualities
-        self.sure.setText(f"Dice about {shown.quality:.2f}" if alone else "")
+        self.sure.setText(_expected(shown))
+        self.sure.setVisible(shown.quality is not None)
         for number, button in enumerate(self.others):
             button.setVisible(number < len(qualities))
             if number < len(qualities):
@@ -157,3 +161,11 @@ class ProposalSection(QWidget):
 def _counted(state: str, n: int) -> str:
     """A coloured square with a number and a word."""
     return f'<span style="color:{STATES[state]}">&#9632;</span>&nbsp;{n}&nbsp;{state}'
+
+
+def _expected(shown: Shown) -> str:
+    """What Dice is expected, and where it may lie."""
+    if shown.quality is None:
+        return ""
+    between = f" ({shown.interval[0]:.2f} to {shown.interval[1]:.2f})" if shown.interval else ""
+    return f"Expected Dice {shown.quality:.2f}{between}"

@@ -40,6 +40,7 @@ class Screen(QObject):
     """
 
     painted = Signal(object)  # a proposal's layer that was just painted on
+    edited = Signal(object)  # the prompts on screen, but for masks, changed with napari's own tools
     moved = Signal()
     tool_changed = Signal(str)
     size_changed = Signal(int)  # of the brush
@@ -55,7 +56,7 @@ class Screen(QObject):
         self.prompts: PromptLayers | None = None
         self._size = 10
         self._stages = Steps(self)
-        self._thumbnails = Thumbnails(viewer, self)
+        self._thumbnails = Thumbnails(viewer)
         self._busy = False
         viewer.dims.events.current_step.connect(self._on_move)
         viewer.dims.events.order.connect(self._on_move)
@@ -95,7 +96,7 @@ class Screen(QObject):
             lambda: self._clear(work),
             lambda: self.masks.show_mask(work, display),
             lambda: self.masks.show_proposal(work, display),
-            lambda: self._finish(work, display, PromptLayers(self.viewer, display)),
+            lambda: self._finish(work, display, PromptLayers(self.viewer, display, self.edited.emit)),
             self._warm_up,
         )
         for stage in stages:

@@ -22,6 +22,10 @@ class Sections(QWidget):
         super().__init__(parent)
         self.case = CaseSection(self)
         self.message = Message(self)
+        self.caution = mark(QLabel(self), note=True)
+        self.caution.setWordWrap(True)
+        self.caution.setAccessibleName("What to bear in mind with this image")
+        self.show_caution("")
         self.structures = StructuresSection(self)
         self.tools = ToolsSection(self)
         self.get_mask = GetMaskSection(self)
@@ -44,6 +48,7 @@ class Sections(QWidget):
         for widget, title in (
             (self.case, ""),
             (self.message, ""),
+            (self.caution, ""),
             (self.structures, "Structures"),
             (self.tools, "Tools"),
             (self.get_mask, "Get a mask"),
@@ -56,6 +61,11 @@ class Sections(QWidget):
                 column.addWidget(mark(QLabel(title, self), title=True))
             column.addWidget(widget, 1 if widget is self.structures else 0)
         column.addWidget(warning)
+
+    def show_caution(self, sentence: str) -> None:
+        """Show what holds for the whole case; "" for nothing."""
+        self.caution.setText(sentence)
+        self.caution.setVisible(bool(sentence))
 
     def set_theme(self, theme: str) -> None:
         """Wear the colours of a napari theme."""

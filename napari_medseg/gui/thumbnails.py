@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QTimer
 
 from napari_medseg.gui.layers import ROLE
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _REST = 250  # milliseconds without a change
 
 
-class Thumbnails(QObject):
+class Thumbnails:
     """Holds back the thumbnails of masks and prompts; each takes napari a few milliseconds.
 
     Parameters
@@ -23,11 +23,10 @@ class Thumbnails(QObject):
         Whose layers with a role of ours, but for images, are looked after.
     """
 
-    def __init__(self, viewer: Viewer, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._stale: list[Any] = []
-        self._rest = QTimer(self)
+        self._rest = QTimer()
         self._rest.setSingleShot(True)
         self._rest.timeout.connect(self._draw_next)
         viewer.layers.events.inserted.connect(self._on_insert)

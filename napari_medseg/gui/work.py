@@ -18,24 +18,36 @@ from napari_medseg.core.volume import Volume
 
 Spot = tuple[str, Plane, int]  # structure, plane, slice
 SliceState = Literal["none", "proposed", "edited", "accepted", "doubtful"]
-DOUBTFUL = 0.75  # a slice whose expected Dice is below this is worth a look
+DOUBTFUL = 0.75  # a slice whose expected Dice is below this is worth a look,
+AT_WORST = 0.5  # and one whose Dice may well be below this
 
 
 @dataclass(frozen=True)
 class Pending:
     """What is known of one structure on one slice that nobody accepted yet.
 
-    `voxels` are those of the proposal, `replaced` those accepted on the slice before.
+    `quality` is the expected Dice and `interval` where eight answers in ten of this quality lie, None where
+    nobody says; `reading` is which of a prompt's readings it is. `voxels` are those of the proposal,
+    `replaced` those accepted on the slice before.
     """
 
     edited: bool = False
     quality: float | None = None
+    interval: tuple[float, float] | None = None
+    reading: int = 0
     method: str = ""
     model: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     n_prompts: int = 0
     voxels: int = 0
     replaced: int = 0
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the model itself is unsure, and no person has been at it."""
+        if self.edited or self.quality is None:
+            return False
+        return self.quality < DOUBTFUL or (self.interval is not None and self.interval[0] < AT_WORST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +137,7 @@ class Work:
 
 
 def _state(pending: list[Pending], reviewed: bool) -> SliceState:
-    if any(p.quality is not None and p.quality < DOUBTFUL and not p.edited for p in pending):
+    if any(p.doubtful for p in pending):
         return "doubtful"
     if pending:
         return "edited" if any(p.edited for p in pending) else "proposed"

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_medseg.core.calibration import Calibration
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.core.likeness import FOREIGN as FOREIGN
 from napari_medseg.core.likeness import Likeness
 from napari_medseg.imaging.prepare import Frame
 from napari_medseg.methods._marks import Pointed
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from napari_medseg.networks.sam_decoder import Encoded
 
 KINDS = ("box", "click", "clicks", "mask")
-FOREIGN = (
-    "This image is unlike those the model learnt from, so its outlines and what it expects of them need a "
-    "closer look."
-)
 
 
 def kind_of(what: Pointed) -> str:

@@ -152,3 +152,6 @@ def test_states_say_how_far_each_slice_has_come(work):
     work, _ = edits.accept(work, "axial", 2)
     assert work.states("axial") == ("proposed", "doubtful", "accepted", "none")
     assert work.waiting("axial") == (0, 1)
+    at_worst = Pending(quality=0.9, interval=(0.4, 0.95))
+    work, _ = edits.propose(work, ("untitled", "axial", 0), np.ones(SHAPE[1:], bool), at_worst)
+    assert work.state("axial", 0) == "doubtful" and not replace(at_worst, edited=True).doubtful

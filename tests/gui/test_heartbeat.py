@@ -1,22 +1,29 @@
 """The window's heart: a 5 ms timer whose longest pause says whether the window froze.
 
-What napari does once, such as loading the picture or its brush, is done before. Drawing one slice is napari's
-and the renderer's (software OpenGL on a virtual screen): it is measured by scrolling, and no act of ours may
-keep the window's thread at work for more than 50 ms beyond it.
+What napari does once, such as loading the picture or its brush, is done before. A pause is told in the time
+the window's thread was at work, which a busy machine changes little, and on the wall, which holds the
+renderer's threads too (software OpenGL on a virtual screen). Bare napari, with the same image and a mask and
+nothing of ours, does the same kinds of act in the same run: no act of ours may take the thread more than
+50 ms, or where napari's own frame leaves no room for that, more than 15 ms beyond it.
 """
 
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_medseg.core.phantoms import ct_phantom
+from tests.gui.conftest import Desk
 
 LIMIT = 0.050  # seconds
+MARGIN = 0.015  # seconds beyond bare napari
+Pauses = dict[str, tuple[float, float]]  # act: longest pause in seconds on the wall and at work
 
 
 class Heart:
@@ -37,49 +44,122 @@ class Heart:
         )
         self._last = now
 
-    def longest(self) -> tuple[float, float]:
-        """The longest pauses since the last call."""
-        taken = self.wall, self.work
-        self.wall = self.work = 0.0
-        return taken
+    def pauses(self, acts: dict[str, Callable[[], object]], settle: Callable[[], object]) -> Pauses:
+        """The longest pauses of each act until the window has come to rest."""
+        found = {}
+        for name, act in acts.items():
+            self.wall = self.work = 0.0
+            act()
+            settle()
+            found[name] = self.wall, self.work
+        return found
 
     def stop(self) -> None:
         """Beat no more."""
         self._timer.stop()
 
 
-@pytest.mark.slow
-def test_the_window_never_freezes_at_work(desk, phantom, qtbot):
-    if os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5:
-        pytest.skip("The machine is busy, so pauses would not be ours; run this on an idle one.")
-    volume, mask = ct_phantom((100, 512, 512))
-    brightest = max(mask.names, key=lambda name: volume.array[mask.of(name)].mean())
-    region = mask.of(brightest)
-    z = int(np.argmax(region.sum(axis=(1, 2))))
-    rows, columns = np.nonzero(region[z])
-    y, x = int(rows.mean()), int(columns.mean())
+def live(seconds: float = 0.3) -> None:
+    """Let the window live for a while."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        QApplication.processEvents()
+
+
+def bare(viewer, volume, region, z: int, y: int, x: int) -> Pauses:
+    """Bare napari: image, mask and points, worked by its own calls."""
+    viewer.window.resize(1600, 1000)
+    scale = volume.geometry.spacing
+    viewer.add_image(volume.array, contrast_limits=(-160, 240), scale=scale)
+    mask = viewer.add_labels(np.zeros(volume.array.shape, np.uint8), scale=scale)
+    points = viewer.add_points(np.empty((0, 3)), ndim=3, scale=scale)
+
+    def scroll() -> None:
+        for step in range(1, 6):
+            viewer.dims.set_current_step(0, z + step)
+            QApplication.processEvents()
+
+    def outline(voxels: object) -> None:
+        mask.data[z + 5] = voxels
+        mask.refresh()
+
+    acts = {
+        "scroll": scroll,
+        "click": lambda: (points.add([[z + 5, y, x]]), outline(region)),
+        "accept": lambda: outline(2 * region),
+        "undo": lambda: outline(0),
+    }
+    live(1.0)
+    heart = Heart()
+    heart.pauses(acts, live)  # what napari does once
+    viewer.dims.set_current_step(0, z)
+    live()
+    found = heart.pauses(acts, live)
+    heart.stop()
+    return found
+
+
+def ours(desk: Desk, volume, z: int, y: int, x: int) -> Pauses:
+    """The panel, worked by mouse and keys."""
     desk.show(volume)
     desk.go_to(z)
     desk.click((z, y, x))
     desk.wait_idle()
     desk.key("A")
     desk.wait_idle()
-    heart, pauses = Heart(), {}
+    live(1.0)
+    scopes = desk.panel.sections.get_mask.scopes
     acts = {
         "scroll": lambda: [desk.go_to(z + step) for step in range(1, 6)],
         "click": lambda: desk.click((z + 5, y, x)),
         "accept": lambda: desk.key("A"),
         "undo": lambda: desk.key("Ctrl+Z"),
-        "volume": lambda: (desk.panel.sections.get_mask.scopes["volume"].setChecked(True), desk.key("G")),
+        "volume": lambda: (scopes["volume"].setChecked(True), desk.key("G")),
     }
-    for name, act in acts.items():
-        heart.longest()
-        act()
-        desk.wait_idle()
-        pauses[name] = heart.longest()
+    heart = Heart()
+    found = heart.pauses(acts, lambda: (desk.wait_idle(), live()))
     heart.stop()
-    _, frame = pauses["scroll"]
-    slow = {name: work for name, (_, work) in pauses.items() if work > frame + LIMIT}
+    return found
+
+
+measured: dict[str, Pauses] = {}
+
+
+@pytest.fixture
+def pauses(make_napari_viewer_proxy, qtbot, home) -> dict[str, Pauses]:
+    """The longest pauses of bare napari and of ours, measured once for both tests."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1) - 0.5:
+        pytest.skip("The machine is busy, so pauses would not be ours; run this on an idle one.")
+    if not measured:
+        volume, mask = ct_phantom((100, 512, 512))
+        brightest = max(mask.names, key=lambda name: volume.array[mask.of(name)].mean())
+        region = mask.of(brightest)
+        z = int(np.argmax(region.sum(axis=(1, 2))))
+        y, x = (int(at.mean()) for at in np.nonzero(region[z]))
+        viewer = make_napari_viewer_proxy(show=True)
+        alone = bare(viewer, volume, region[z], z, y, x)
+        viewer.close()
+        desk = Desk(make_napari_viewer_proxy(show=True), qtbot)
+        measured.update(bare=alone, ours=ours(desk, volume, z, y, x))
+        desk.close()
+    return measured
+
+
+@pytest.mark.slow
+def test_the_window_lives_at_work_as_bare_napari_does(pauses):
+    allowed = {name: max(LIMIT, work + MARGIN) for name, (_, work) in pauses["bare"].items()}
+    slow = {name for name, (_, work) in pauses["ours"].items() if work > allowed.get(name, LIMIT)}
+    assert not slow, f"longest pauses in seconds (wall, work): {pauses}"
+
+
+@pytest.mark.slow
+@pytest.mark.xfail(
+    strict=False,
+    reason="With software OpenGL one frame of bare napari takes 55 to 85 ms on the wall, so no act that "
+    "draws a slice can stay under 50 ms there.",
+)
+def test_no_pause_reaches_fifty_milliseconds_on_the_wall(pauses):
+    slow = {name: pause for name, pause in pauses["ours"].items() if max(pause) > LIMIT}
     assert not slow, f"longest pauses in seconds (wall, work): {pauses}"
 
 

@@ -32,7 +32,9 @@ def test_everything_pending_comes_back(tmp_path):
             MaskPrompt("liver", "axial", 2, region),
         ):
             work = edits.prompt(work, given)
-        work, _ = edits.propose(work, ("liver", "axial", 1), region, Pending(quality=0.5, settings={"a": 1}))
+        work, _ = edits.propose(
+            work, ("liver", "axial", 1), region, Pending(quality=0.5, interval=(0.3, 0.8), settings={"a": 1})
+        )
         journal.append(KIND, *pack(work, [("liver", "axial", 1)]))
         work, _ = edits.stroke(work, "axial", 2, ~region)
         journal.append(KIND, *pack(work, [("liver", "axial", 2)]))

@@ -4,7 +4,7 @@ Weights are random, so nothing here looks at how well an outline fits: what is a
 is told, what the panel makes of its answer, and that nothing is lost when an answer does not come.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 import numpy as np
@@ -142,11 +142,15 @@ def test_a_click_brings_three_readings_and_a_key_the_next(sam, heard):
     bar.others[2].click()
     sam.wait_idle()
     np.testing.assert_array_equal(sam.work.shown(*SPOT), readings[2].mask.of(UNTITLED)[0])
-    for _ in range(4):
+    sam.key(KEYS["undo"])
+    assert [b.isChecked() for b in bar.others[:3]] == [True, False, False], "readings outlive an undo"
+    assert [b.isVisible() for b in bar.others[:3]] == [True] * 3
+    for _ in range(3):
         sam.key(KEYS["undo"])
     np.testing.assert_array_equal(sam.work.shown(*SPOT), first)
     sam.key(KEYS["undo"])
     assert not sam.work.prompts and not sam.work.pending
+    assert not any(b.isVisible() for b in bar.others)
     assert len(heard.requests) == 1, "other readings and undo ask nobody"
 
 
@@ -248,32 +252,41 @@ def test_a_range_run_asks_for_its_slices_only(sam, heard):
     here = position(HERE)
     section.first.setValue(here + 1 - 1)  # people count from 1
     section.last.setValue(here + 1 + 2)
-    section.run_button.click()
+    section.runs.run_button.click()
     sam.wait_idle()
     wanted = sorted(position(p) for p in range(here - 1, here + 3))
     assert heard.requests[-1].slices == tuple(wanted)
     assert {spot[2] for spot in sam.work.pending} == set(wanted)
 
 
-def test_a_cancelled_run_leaves_everything_as_it_was(sam, heard):
+def test_a_cancelled_run_keeps_what_it_found_as_one_act(sam, heard):
     follow_always(sam)
     click(sam)
-    before, section = sam.work, sam.panel.sections.get_mask
+    before, section = set(sam.work.pending), sam.panel.sections.get_mask.runs
     choose_scope(sam, "volume")
     heard.hold_at = 9  # after the first result in part
     sam.key(KEYS["run"])
     sam.wait(heard.held.is_set)
     sam.wait(section.cancel_button.isVisible)
-    assert heard.partials and sam.panel.enquiry.busy
+    sam.wait(lambda: len(sam.work.pending) == 8)
+    assert sam.panel.enquiry.busy, "what is found is drawn while the run goes on"
+    shown = {spot: sam.work.shown(*spot).copy() for spot in sam.work.pending}
     section.cancel_button.click()
     assert not sam.panel.enquiry.busy and section.run_button.isVisible()
+    assert said(sam) == "Stopped after slice 8 of 12; what was found is kept as a proposal."
     heard.hold_at = 0
     heard.go_on.set()
     sam.wait_idle()
-    assert sam.work is before and section.run_button.isVisible()
+    assert set(sam.work.pending) == set(shown)
+    assert all((sam.work.shown(*spot) == region).all() for spot, region in shown.items())
+    assert all(p.model.startswith("tiny-sam") for p in sam.work.pending.values())
+    sam.key(KEYS["undo"])
+    assert set(sam.work.pending) == before, "one undo takes it all back"
     sam.key(KEYS["run"])
     sam.wait_idle()
     assert len(sam.work.pending) == 12
+    sam.key(KEYS["undo"])
+    assert set(sam.work.pending) == before, "parts and the rest are one act"
 
 
 def test_a_click_during_a_run_takes_its_place(sam, heard):
@@ -306,6 +319,7 @@ def test_a_run_goes_on_while_a_person_accepts(sam, heard):
     sam.wait_idle()
     np.testing.assert_array_equal(sam.work.mask.on_slice(*SPOT), shown)
     assert SPOT not in sam.work.pending, "an accepted slice is not proposed anew by an older question"
+    assert {index for _, _, index in sam.work.pending} == set(range(12)) - {HERE}
 
 
 def test_damaged_weights_are_said_and_the_prompt_is_kept(sam, tiny):
@@ -320,7 +334,7 @@ def test_damaged_weights_are_said_and_the_prompt_is_kept(sam, tiny):
         "The weights of the model 'tiny-sam' are not those it was released with; install it again."
     )
     assert sam.panel.sections.message.text.property("alarm") == "true"
-    assert len(sam.work.prompts) == 1 and not sam.work.pending and section.run_button.isVisible()
+    assert len(sam.work.prompts) == 1 and not sam.work.pending and section.runs.run_button.isVisible()
     weights.write_bytes(whole)
     sam.key(KEYS["run"])
     sam.wait_idle()
@@ -341,7 +355,7 @@ def test_an_error_in_the_middle_of_a_run_loses_nothing(sam, heard):
     assert said(sam) == (
         "This did not work (RuntimeError); nothing you did is lost. Try again, or choose another method."
     )
-    assert sam.work is before and sam.panel.sections.get_mask.run_button.isVisible()
+    assert sam.work is before and sam.panel.sections.get_mask.runs.run_button.isVisible()
     sam.key(KEYS["run"])
     sam.wait_idle()
     assert len(sam.work.pending) == 11 and sam.work.state("axial", HERE) == "accepted"
@@ -360,3 +374,101 @@ def test_a_run_without_a_prompt_says_what_to_do(sam):
     sam.wait_idle()
     assert "Nothing is pointed at on these slices" in said(sam)
     assert not sam.work.pending and not sam.work.prompts
+
+
+def test_neighbours_are_prepared_while_a_person_looks_and_a_click_goes_first(sam, heard, monkeypatch):
+    from napari_medseg.methods.sam import Sam
+
+    click(sam)
+    sam.panel.deeds.ahead.stop()
+    sam.wait_idle()
+    asked: list[tuple[int, ...]] = []
+    real = Sam.prepare
+    held, go_on = Event(), Event()
+
+    def prepare(method, volume, plane, slices):
+        asked.append(slices)
+        if len(asked) == 2:
+            held.set()
+            assert go_on.wait(100)
+        return (yield from real(method, volume, plane, slices))
+
+    monkeypatch.setattr(Sam, "prepare", prepare)
+    sam.go_to(HERE - 2)
+    sam.wait(held.is_set)
+    assert asked == [(HERE - 2,), (HERE - 3,)], "the slice on screen, then the next on the way"
+    n = len(heard.requests)
+    sam.click((HERE - 2, 48, 48))
+    go_on.set()
+    sam.wait(lambda: len(heard.requests) == n + 1)
+    assert len(asked) == 2, "a question goes before all that is not begun"
+    assert not sam.panel.sections.get_mask.runs.bar.text().startswith("Looking at slice")
+    sam.wait(lambda: len(asked) == 2 + 12)  # nothing was asked for outside the image
+    sam.wait_idle()
+    assert [i for (i,) in asked[2:6]] == [HERE - 2, HERE - 3, HERE - 1, HERE - 4]
+    sam.panel.deeds.ahead.set_enabled(False)
+    asked.clear()
+    sam.go_to(HERE)
+    sam.qtbot.wait(400)
+    assert not asked
+
+
+def test_doubt_is_shown_as_an_interval_and_marked_in_the_strip(sam, heard, monkeypatch):
+    from napari_medseg.core.likeness import FOREIGN
+
+    listening = workflow.segment
+
+    def calibrated(method, request):
+        answer = yield from listening(method, request)
+        low = 0.84 if request.slices[0] == HERE else 0.42
+        said = {UNTITLED: ((low, 0.95),) * len(request.slices)}
+        quality = {UNTITLED: (0.91,) * len(request.slices)}
+        return replace(answer, quality=quality, interval=said, notes=(FOREIGN,))
+
+    monkeypatch.setattr(workflow, "segment", calibrated)
+    click(sam)
+    sections = sam.panel.sections
+    assert sections.proposal.sure.text() == "Expected Dice 0.91 (0.84 to 0.95)"
+    assert sam.work.state("axial", HERE) == "proposed"
+    assert sections.caution.isVisible() and sections.caution.text() == FOREIGN
+    sam.go_to(HERE + 2)
+    assert not sections.proposal.sure.isVisible() and sections.caution.isVisible()
+    click(sam, (HERE + 2, 48, 48))
+    assert sam.work.state("axial", HERE + 2) == "doubtful", "what it may be at worst counts"
+    sam.go_to(HERE)
+    sam.key(KEYS["next"])
+    assert sam.panel.bench.index == HERE + 2
+    assert sections.caution.isVisible(), "it holds for the case, not for one answer"
+
+
+def test_slices_between_outlined_ones_are_filled_by_one_key(sam):
+    runs = sam.panel.sections.get_mask.runs
+    assert not runs.fill_button.isEnabled()
+    sam.key(KEYS["fill"])
+    assert said(sam) == f"Outline '{UNTITLED}' on two slices first; those between are then filled."
+    sam.key(KEYS["brush"])
+    for z in (HERE - 2, HERE + 1):
+        sam.go_to(z)
+        sam.drag((z, 40, 30), (z, 40, 60), (z, 50, 60), (z, 50, 30))
+        sam.wait_idle()
+    assert runs.fill_button.isEnabled()
+    given = {spot: sam.work.shown(*spot).copy() for spot in sam.work.pending}
+    sam.key(KEYS["fill"])
+    sam.wait_idle()
+    pending = sam.work.pending
+    assert {index for _, _, index in pending} == set(range(HERE - 2, HERE + 2))
+    assert sam.work.shown(UNTITLED, "axial", HERE).any()
+    assert pending[(UNTITLED, "axial", HERE)].method == "between"
+    assert all(pending[spot].edited and (sam.work.shown(*spot) == given[spot]).all() for spot in given)
+    assert sam.panel.enquiry.choice.method == "sam"
+    sam.key(KEYS["undo"])
+    assert set(sam.work.pending) == set(given)
+
+
+def test_the_model_chosen_for_a_method_is_chosen_again(sam, tiny):
+    menu = sam.panel.sections.get_mask.model
+    sam.select_method("threshold")
+    assert sam.panel.enquiry.choice.model == ""
+    sam.select_method("sam")
+    sam.wait(lambda: menu.findData(tiny.name) >= 0)
+    assert menu.currentData() == tiny.name and sam.panel.enquiry.choice.model == tiny.name
