@@ -14,7 +14,8 @@ from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 Random = np.random.Generator
 _KINDS = ("box", "click", "scribble", "mask")
-_CHANCE = (0.38, 0.45, 0.07, 0.10)
+_CHANCE = (0.35, 0.50, 0.05, 0.10)
+_CHANCE_VAGUE = (0.6, 0.0, 0.2, 0.2)  # nobody would know what one click on a superpixel means
 _CHANCE_ABSENT = (0.15, 0.0, 0.0, 0.85)  # a click on anything means that thing
 _MOST_POINTS = 12
 
@@ -33,7 +34,10 @@ class Marks:
 
 
 def first_prompts(
-    pointed: NDArray[np.bool_], random: Random, is_absent: NDArray[np.bool_] | None = None
+    pointed: NDArray[np.bool_],
+    random: Random,
+    is_absent: NDArray[np.bool_] | None = None,
+    is_vague: NDArray[np.bool_] | None = None,
 ) -> Marks:
     """Give each of P regions, (P, S, S) on the canvas, a first prompt of a random kind.
 
@@ -41,6 +45,8 @@ def first_prompts(
     ----------
     is_absent : (P,) bool, optional
         Where nothing is there to be found; such a region gets a box or a rough mask.
+    is_vague : (P,) bool, optional
+        Where one click would not be enough to know what is meant.
     """
     quarter = pointed.shape[1] // 4
     points = np.zeros((len(pointed), _MOST_POINTS, 2), np.float32)
@@ -48,7 +54,8 @@ def first_prompts(
     previous = np.zeros((len(pointed), quarter, quarter), np.float32)
     for i, target in enumerate(pointed):
         absent = is_absent is not None and bool(is_absent[i])
-        kind = random.choice(_KINDS, p=_CHANCE_ABSENT if absent else _CHANCE)
+        vague = is_vague is not None and bool(is_vague[i])
+        kind = random.choice(_KINDS, p=_CHANCE_ABSENT if absent else _CHANCE_VAGUE if vague else _CHANCE)
         if kind == "mask":
             previous[i] = _rough(target, random)
         if kind == "box" or (kind == "mask" and random.random() < 0.5):  # as when a slice follows a slice

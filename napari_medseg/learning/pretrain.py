@@ -162,7 +162,7 @@ def _loss(
     looked = network.encode((images - mean) / std)
     encoded = looked.take(owner)
     wanted = F.avg_pool2d(torch.from_numpy(truth).to(device).float()[:, None], 2)
-    marks = first_prompts(pointed, random, is_absent=np.asarray(~truth.any((1, 2))))
+    marks = first_prompts(pointed, random, np.asarray(~truth.any((1, 2))), sample.is_vague.ravel())
     total = torch.zeros((), device=device)
     for turn in range(n_corrections + 1):
         logits, quality = network.decode(encoded, marks.batch().to(device))

@@ -65,12 +65,14 @@ def _slices_of(item: Item, source: str, preparation: Preparation) -> list[Slice]
 class Sample:
     """A batch: images (B, 3, S, S), 0 to 1; targets and what the prompts point at, each (B, P, S, S).
 
-    The two differ only where the prompts point at something absent: the target is empty then.
+    The two differ only where the prompts point at something absent: the target is empty then. `is_vague`,
+    (B, P), says where one click is not enough to know what is meant.
     """
 
     images: Tensor
     targets: NDArray[np.bool_]
     pointed: NDArray[np.bool_]
+    is_vague: NDArray[np.bool_]
 
 
 class Sampler:
@@ -102,18 +104,19 @@ class Sampler:
         """Draw canvases, each with some targets."""
         canvases: list[Picture] = []
         targets: list[NDArray[np.bool_]] = []
-        absent: list[bool] = []
+        kinds: list[str] = []
         while len(canvases) < n_images:
             kind = str(self.random.choice(_KINDS, p=self.shares))
             made = self._make(kind, n_targets)
             if made is not None:
                 canvases.append(made[0])
                 targets.append(np.stack([made[1][i % len(made[1])] for i in range(n_targets)]))
-                absent.append(kind == "absent")
+                kinds.append(kind)
         images = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2).float() / 255.0
         images, pointed = self._augment(images, np.stack(targets))
-        wanted = pointed & ~np.array(absent)[:, None, None, None]
-        return Sample(images, wanted, pointed)
+        absent, vague = (np.array([kind == name for kind in kinds]) for name in ("absent", "superpixels"))
+        wanted = pointed & ~absent[:, None, None, None]
+        return Sample(images, wanted, pointed, np.repeat(vague[:, None], n_targets, 1))
 
     def _make(self, kind: str, n: int) -> tuple[Picture, list[NDArray[np.bool_]]] | None:
         """One canvas with at least one thing to point at, None where nothing fits."""
