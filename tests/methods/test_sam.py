@@ -22,7 +22,7 @@ from napari_medseg.core.structure import Structure
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods._doubt import FOREIGN
-from napari_medseg.methods.sam import Sam, Settings, build, stability
+from napari_medseg.methods.sam import Sam, Settings, build
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
 from tests.models import tiny_sam
@@ -115,15 +115,6 @@ def test_one_click_offers_alternatives_best_first() -> None:
     closer = ask(sam(), volume(), Point("thing", "axial", (2, 60, 100)))
     assert len(closer.alternatives) == 3
     np.testing.assert_array_equal(closer.alternatives[0].mask.of("thing"), closer.mask.of("thing"))
-
-
-def test_an_outline_that_hardly_moves_is_stable() -> None:
-    """Truth: a step edge does not move with the cut; on a ramp of one logit a pixel it moves by two."""
-    step = np.where(np.arange(20) < 10, 9.0, -9.0).astype(np.float32)[None]
-    ramp = (10.5 - np.arange(20)).astype(np.float32)[None]
-    assert stability(step) == 1.0
-    assert stability(ramp) == pytest.approx(10 / 12)
-    assert stability(np.full((4, 4), -9, np.float32)) == 0.0
 
 
 def test_a_box_offers_no_alternatives() -> None:
