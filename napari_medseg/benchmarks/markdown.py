@@ -84,7 +84,8 @@ def _means(table: Table, part: str) -> list[str]:
             if dice.n:
                 interval = f"{dice.mean:.3f} [{dice.low:.3f}, {dice.high:.3f}]"
                 seconds = f"{table.seconds(part, arm):.3f}"
-                result.append(_row(arm, role, interval, f"{surface.mean:.3f}", f"{far.mean:.1f}", seconds))
+                reach = f"{far.mean:.1f}" if far.n else ""  # distances of volumes are not averaged
+                result.append(_row(arm, role, interval, f"{surface.mean:.3f}", reach, seconds))
     return result
 
 
