@@ -199,6 +199,8 @@ class Looks:
 
 def _parts(encoded: Encoded) -> list[dict[str, Tensor]]:
     """What a decoder needs again of each image of a batch, by name, in half precision; levels are not."""
+    import torch
+
     flat: dict[str, Tensor] = {}
     for field in fields(encoded):
         value = getattr(encoded, field.name)
@@ -208,7 +210,11 @@ def _parts(encoded: Encoded) -> list[dict[str, Tensor]]:
             flat[field.name] = value
     halves = {name: _half(part) for name, part in flat.items() if not name.startswith("levels")}
     n_images = len(encoded.embedding)
-    return [{name: part[i : i + 1].clone() for name, part in halves.items()} for i in range(n_images)]
+    # In one order in memory, as from disk: sums in another order differ in their last bits.
+    return [
+        {name: part[i : i + 1].clone(memory_format=torch.contiguous_format) for name, part in halves.items()}
+        for i in range(n_images)
+    ]
 
 
 def _half(part: Tensor) -> Tensor:

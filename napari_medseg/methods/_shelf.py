@@ -76,7 +76,8 @@ class Shelf:
         if not self.limit or path.is_file():
             return
         aside = self.folder / f"{uuid4().hex}{_UNFINISHED}"
-        content = save(dict(parts), {"check": _checksum(parts)})
+        ordered = {name: np.ascontiguousarray(part) for name, part in parts.items()}  # as `save` expects
+        content = save(ordered, {"check": _checksum(ordered)})
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(len(content))

@@ -83,7 +83,12 @@ def test_the_same_mask_fresh_kept_and_from_disk(tmp_path: Path) -> None:
     model, image = tiny_sam(tmp_path), volume()
     request = Request(image, "axial", (2,), task_of("t", ("a",)), (Box("a", "axial", 2, (5, 6), (30, 40)),))
 
+    n_encoded: list[int] = []
+
     def ask(method: Sam) -> tuple[np.ndarray, np.ndarray]:
+        network = method.looks.network
+        encode = type(network).encode.__get__(network)
+        network.encode = lambda images: n_encoded.append(len(images)) or encode(images)  # type: ignore
         answer = finish(method.segment(request))
         assert answer.uncertainty is not None
         return answer.mask.of("a"), answer.uncertainty
@@ -92,6 +97,7 @@ def test_the_same_mask_fresh_kept_and_from_disk(tmp_path: Path) -> None:
     method = build(settings, model, "cpu")
     answers = [ask(method), ask(method), ask(build(settings, model, "cpu"))]
     assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 1
+    assert n_encoded == [1]  # the second came from memory, the third from disk
     answers.append(ask(build(replace(settings, disk=0), model, "cpu")))
     for region, doubt in answers[1:]:
         assert np.array_equal(region, answers[0][0])

@@ -34,6 +34,12 @@ def test_what_is_put_is_found_again_by_another_program(tmp_path: Path) -> None:
         assert (tmp_path / "new" / "folder").stat().st_mode & 0o077 == 0
 
 
+def test_the_order_in_memory_does_not_matter(tmp_path: Path) -> None:
+    turned = {name: part.reshape(20, -1).T for name, part in parts().items()}
+    Shelf(tmp_path, 10).put("a", turned)
+    assert_same(Shelf(tmp_path, 10).take("a"), turned)
+
+
 def test_the_limit_holds_and_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, 1)
     for number in range(30):
