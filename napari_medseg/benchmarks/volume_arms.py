@@ -84,11 +84,11 @@ def registered(volume: Volume, index: int, outline: Region) -> Region:
     """Carry the outline of one slice to the others by registration; it ends by the rules of following."""
     from napari_medseg.imaging.registration import carried
 
-    plane = volume.geometry.native_plane
+    plane, start = volume.geometry.native_plane, index
 
-    def carry(to: int, prompts: tuple[Prompt, ...], guess: Region | None) -> Answer:
-        fro = to - 1 if to > index else to + 1
-        moved = outline if guess is None else carried(guess, grey(volume, fro), grey(volume, to))
+    def carry(index: int, prompts: tuple[Prompt, ...], guess: Region | None) -> Answer:
+        fro = index - 1 if index > start else index + 1
+        moved = outline if guess is None else carried(guess, grey(volume, fro), grey(volume, index))
         return Answer(moved.astype(np.float32), moved, 1.0)
 
     slices = tuple(range(volume.n_slices(plane)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def write_ct(volume: Volume, folder: Path) -> Path:
     return folder
 
 
-def _slice(volume: Volume, index: int, uids: dict[str, str]) -> Dataset:
+def _slice(volume: Volume, index: int, uids: Mapping[str, str]) -> Dataset:
     """One slice as a data set."""
     geometry, pixels = volume.geometry, volume.array[index]
     directions = geometry.affine[:3, :3] / np.array(geometry.spacing)

@@ -89,7 +89,8 @@ def draw(decoder: MaskDecoder, image: Tensor, weights: Tensor, grid: tuple[int, 
 def _fourfold(x: Tensor, convolution: torch.nn.ConvTranspose2d) -> Tensor:
     """A transposed convolution of stride 2: (..., C) to the four pixels that each becomes, (..., 4, C')."""
     weight = convolution.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (C, C', 2, 2) -> (4 C', C)
-    return F.linear(x, weight, convolution.bias.repeat(4)).unflatten(-1, (4, -1))
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    return F.linear(x, weight, bias).unflatten(-1, (4, -1))
 
 
 def _among_tokens(block: TwoWayAttentionBlock, tokens: Tensor, prompts: Tensor) -> Tensor:
