@@ -178,7 +178,7 @@ def _methods(model: str, device: str) -> tuple[list[MethodArm], dict[str, Any]]:
     found = workflow.model_for("sam", model)
     if found is None:
         return [], {"model": "none"}
-    method = workflow.build("sam", model=found.name, device=device)
+    method = workflow.build("sam", model=found.name, device=device, settings={"disk": 0})
     return [MethodArm("sam", method)], {"model": found.name, "sha256": found.sha256[:12]}
 
 

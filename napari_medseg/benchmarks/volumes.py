@@ -112,7 +112,7 @@ def run(
         raise TaskError(f"No volume in {Path(data).name} belongs to the split '{split}'.")
     yield Progress(0.0, "loading the model")
     found = workflow.model_for("sam", model)
-    method = workflow.build("sam", model=found.name, device=device) if found else None
+    method = workflow.build("sam", model=found.name, device=device, settings={"disk": 0}) if found else None
     known = {"model": found.name, "sha256": found.sha256[:12]} if found else {"model": "none"}
     about = {"preset": f"volumes {split}", "seed": seed, **known}
     rows = yield from measure(
