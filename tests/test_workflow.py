@@ -196,7 +196,7 @@ def test_building_checks_settings_model_and_device(monkeypatch: pytest.MonkeyPat
     with pytest.raises(TaskError, match="no setting 'colour'"):
         workflow.build("threshold", settings={"colour": "red"})
     with pytest.raises(TaskError, match="works without a model"):
-        workflow.build("threshold", model="sam-compact-1")
+        workflow.build("threshold", model="sam-compact-2")
     with pytest.raises(WeightsError, match="needs a model"):
         workflow.build("sam")
     with pytest.raises(TaskError, match="no device"):
