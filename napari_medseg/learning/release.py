@@ -14,7 +14,7 @@ from torch import nn
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Preparation
 from napari_medseg.learning.data import Dataset
-from napari_medseg.networks.weights import fill, find_models, save_model
+from napari_medseg.networks.weights import find_models, load_state, save_model
 
 Seen = dict[str, Any]  # steps, samples, and the runs so far, each with its settings
 
@@ -52,7 +52,7 @@ def resume(out: Path, parts: dict[str, Any], networks: Sequence[str]) -> Seen:
     if not released:
         raise TaskError(f"There is nothing to resume: neither {file.name} nor a model in {out}.")
     for name in networks:
-        fill(parts[name], released[0])
+        parts[name].load_state_dict(load_state(released[0]))  # in place: the optimiser holds these tensors
     return dict(released[0].card["seen"])
 
 

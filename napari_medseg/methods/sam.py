@@ -196,9 +196,12 @@ def build(settings: Settings, model: Model | None, device: str) -> Sam:
     """
     if model is None:
         raise TaskError("SAM needs a model, and none is installed; run `medseg models` to see what there is.")
+    import torch
+
     from napari_medseg.networks.sam import build_sam
     from napari_medseg.networks.weights import fill
 
-    network = build_sam(**model.numbers)
+    with torch.device("meta"):  # no time is spent on random weights
+        network = build_sam(**model.numbers)
     fill(network, model)
     return Sam(network, model, settings, device)

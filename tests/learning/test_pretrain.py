@@ -83,7 +83,11 @@ def test_it_resumes_from_its_state_and_from_released_weights(tmp_path: Path, sma
     finish(pretrain([data], out, minutes=5, settings=few, resume=True))
     second = read_model(out, "cache").card["seen"]["steps"]
     (out.parent / ".net.state").unlink()
+    before = load_state(read_model(out, "cache"))
     finish(pretrain([data], out, minutes=5, settings=few, resume=True))
+    after = load_state(read_model(out, "cache"))
+    moved = [name for name, value in before.items() if not torch.equal(value, after[name])]
+    assert len(moved) > 0.9 * sum(value.is_floating_point() for value in before.values())
     assert (first, second, read_model(out, "cache").card["seen"]["steps"]) == (2, 4, 6)
 
 
