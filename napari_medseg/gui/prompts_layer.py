@@ -128,8 +128,12 @@ class PromptLayers:
     def _read(self) -> None:
         """Read the prompts from the layers."""
         layer, shapes = self.points, self.shapes
-        points = map(self._point, layer.data, (symbol.value for symbol in layer.symbol))
-        drawn = map(self._drawn, shapes.data, shapes.shape_type, shapes.edge_color)
+        points = list(map(self._point, layer.data, (symbol.value for symbol in layer.symbol)))
+        drawn = list(map(self._drawn, shapes.data, shapes.shape_type, shapes.edge_color))
+        with self._ours():  # all is drawn anew, in our colours
+            layer.selected_data, layer.data = set(), np.empty((0, 3))
+            self._show_shapes([])
+        self._shown = ()
         self._edited((*points, *(prompt for prompt in drawn if prompt is not None)))
 
     def _show_points(self, points: list[Point]) -> None:
@@ -140,6 +144,8 @@ class PromptLayers:
         if points[: len(old)] != old:
             layer.selected_data, old = set(), []
             layer.data = np.empty((0, 3))
+        if points == old:
+            return
         for positive, run in groupby(points[len(old) :], key=lambda p: p.positive):
             layer.current_face_color = layer.current_border_color = _colour(positive)
             layer.current_symbol, layer.current_size = _SYMBOLS[positive], _ON_SCREEN

@@ -308,11 +308,12 @@ def test_a_click_during_a_run_takes_its_place(sam, heard):
 def test_a_run_goes_on_while_a_person_accepts(sam, heard):
     follow_always(sam)
     click(sam)
-    shown = sam.work.shown(*SPOT).copy()
     choose_scope(sam, "volume")
     heard.hold_at = 9
     sam.key(KEYS["run"])
     sam.wait(heard.held.is_set)
+    sam.wait(lambda: len(sam.work.pending) == 8)
+    shown = sam.work.shown(*SPOT).copy()
     sam.key(KEYS["accept"])
     assert sam.work.state("axial", HERE) == "accepted"
     heard.go_on.set()
