@@ -76,7 +76,7 @@ def request(question: Question) -> Request:
         slices=question.slices,
         task=work.asked,
         prompts=prompts,
-        previous=result_so_far(work),
+        previous=result_so_far(question),
         fixed={name: value for name in wanted if (value := fixed_for(question, name)) is not None},
     )
 
@@ -95,11 +95,18 @@ def prompts_for(question: Question) -> tuple[Prompt, ...]:
     return (*given, *(MaskPrompt(work.current, plane, i, region) for i, region in shown if region.any()))
 
 
-def result_so_far(work: Work) -> Mask:
-    """The accepted mask with all that is proposed laid over it."""
-    mask = work.mask.copy()
-    for name, plane, index in work.pending:
-        mask = mask.put_slice(name, plane, index, work.proposal.on_slice(name, plane, index))
+def result_so_far(question: Question) -> Mask:
+    """What is accepted and proposed on the slices asked for and beside them; elsewhere nothing is copied."""
+    work, plane = question.work, question.plane
+    first, last = max(question.slices[0] - 1, 0), question.slices[-1] + 2
+    near = slab(work.volume.geometry.axis_of(plane), first, last)
+    arrays = tuple(np.zeros(labels.shape, labels.dtype) for labels in work.mask.arrays)
+    for fresh, labels in zip(arrays, work.mask.arrays, strict=True):
+        fresh[near] = labels[near]
+    mask = replace(work.mask, arrays=arrays)
+    for name, owner, index in work.pending:
+        if owner != plane or first <= index < last:
+            mask = mask.put_slice(name, owner, index, work.proposal.on_slice(name, owner, index))
     return mask
 
 
