@@ -22,7 +22,7 @@ KEYS: dict[str, str] = {
     "eraser": "Y",
     "sign": "I",
     "run": "G",
-    "fill": "B",
+    "fill": "Shift+G",
     "accept": "A",
     "accept all": "Shift+A",
     "discard": "D",

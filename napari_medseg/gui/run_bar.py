@@ -24,7 +24,7 @@ class RunBar(QWidget):
         self.run_button.clicked.connect(self.run_requested)
         mark(self.run_button, main=True)
         self.fill_button = self._button(
-            "Fill between", "fill", "Fill the slices between those outlined, by their shapes alone"
+            "Fill", "fill", "Fill the slices between those outlined, by their shapes alone"
         )
         self.fill_button.clicked.connect(self.fill_requested)
         self.bar = QProgressBar(self)
@@ -48,6 +48,7 @@ class RunBar(QWidget):
     def _button(self, text: str, key: str, tip: str) -> QPushButton:
         button = QPushButton(f"{text}  {KEYS[key]}", self)
         button.setToolTip(with_key(tip, key))
+        button.setAccessibleName(text)
         return button
 
     def show_fillable(self, fillable: bool) -> None:
