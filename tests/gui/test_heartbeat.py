@@ -4,9 +4,9 @@ What napari does once, such as loading the picture or its brush, is done before.
 the window's thread was at work, which a busy machine changes little, and on the wall, which holds the
 renderer's threads too (software OpenGL on a virtual screen).
 
-The bar is 50 ms, and it is MISSED here: that test is an expected failure, with its reason. What is enforced is a
-guard that does not depend on the machine's speed: bare napari, with the same image and a mask and nothing of
-ours, scrolls in the same run, and no act of ours may take the thread much more than twice that frame.
+The bar is 50 ms, and it is MISSED here: that test is an expected failure, with its reason. What is enforced
+is a guard that does not depend on the machine's speed: bare napari, with the same image and a mask and
+nothing of ours, scrolls in the same run, and no act of ours may take the thread much more than twice that.
 """
 
 import os
@@ -157,8 +157,8 @@ def test_no_act_takes_much_longer_than_a_frame_of_bare_napari(pauses):
 @pytest.mark.slow
 @pytest.mark.xfail(
     strict=False,
-    reason="The bar of 50 ms is missed with software OpenGL: on 22 November 2026 scrolling took the thread 43 to "
-    "48 ms, a click 40, accepting and undoing 50 to 55 (114 to 236 on the wall), and on a machine slowed by "
+    reason="The bar of 50 ms is missed with software OpenGL: on 22 November 2026 scrolling took the thread 43 "
+    "to 48 ms, a click 40, accepting and undoing 50 to 55 (109 to 236 on the wall), and on a machine slowed by "
     "its neighbours more than twice that; one frame of bare napari alone is 55 to 85 ms on the wall.",
 )
 def test_no_pause_reaches_fifty_milliseconds(pauses):
