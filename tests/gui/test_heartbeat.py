@@ -157,9 +157,9 @@ def test_no_act_takes_much_longer_than_a_frame_of_bare_napari(pauses):
 @pytest.mark.slow
 @pytest.mark.xfail(
     strict=False,
-    reason="The bar of 50 ms is missed with software OpenGL: on 22 November 2026 scrolling took the thread 43 "
-    "to 48 ms, a click 40, accepting and undoing 50 to 55 (109 to 236 on the wall), and on a machine slowed by "
-    "its neighbours more than twice that; one frame of bare napari alone is 55 to 85 ms on the wall.",
+    reason="The bar of 50 ms is missed with software OpenGL: on 22 November 2026 scrolling took the thread "
+    "43 to 48 ms, a click 40, accepting and undoing 50 to 55 (109 to 236 on the wall), and on a machine "
+    "slowed by its neighbours more than twice that; a frame of bare napari is 55 to 85 ms on the wall.",
 )
 def test_no_pause_reaches_fifty_milliseconds(pauses):
     slow = {name: pause for name, pause in pauses["ours"].items() if max(pause) > LIMIT}
