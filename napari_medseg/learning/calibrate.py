@@ -66,7 +66,7 @@ def calibrate_sam(
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
     entry = methods.entry("sam")
     bare = {name: value for name, value in model.card.items() if name not in ("calibration", "likeness")}
-    sam: Sam = entry.build(entry.settings(), replace(model, card=bare), device)  # type: ignore[assignment]
+    sam: Sam = entry.build(entry.settings(disk=0), replace(model, card=bare), device)  # type: ignore[assignment]
     found: dict[str, list[tuple[float, float]]] = {}
     start, random = time.monotonic(), np.random.default_rng(seed)
     for position, (dataset, item) in enumerate(_in_turn(datasets, "val", seed)):

@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_medseg.core.calibration import Calibration
 from napari_medseg.core.errors import WeightsError
-from napari_medseg.core.likeness import FOREIGN as FOREIGN
 from napari_medseg.core.likeness import Likeness
 from napari_medseg.imaging.prepare import Frame
 from napari_medseg.methods._marks import Pointed

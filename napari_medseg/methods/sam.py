@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
+from napari_medseg.core.likeness import FOREIGN
 from napari_medseg.core.mask import Region
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
@@ -19,7 +20,7 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame
-from napari_medseg.methods._doubt import FOREIGN, kind_of, read_doubt
+from napari_medseg.methods._doubt import Doubt, kind_of, read_doubt
 from napari_medseg.methods._follow import Answer, Track, is_known
 from napari_medseg.methods._gathered import Gathered
 from napari_medseg.methods._looks import Looks
@@ -67,8 +68,15 @@ class Sam:
         long_side = -(-settings.canvas // 16) * 16 or model.preparation.long_side
         preparation = replace(model.preparation, long_side=long_side)
         self.looks = Looks(network, preparation, settings.memory, device, model.sha256, shelf)
-        self.doubt = read_doubt(model.card, model.name)
+        # What the card knows of errors and images holds for the size the model was calibrated at.
+        is_own_size = long_side == model.preparation.long_side
+        self.doubt = read_doubt(model.card, model.name) if is_own_size else Doubt()
         self._foreign: tuple[Volume, Plane, bool] | None = None
+
+    @property
+    def device(self) -> str:
+        """Where the network works now; the processor, once a graphics card was full."""
+        return self.looks.device
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode whole slices, so that a click on them is answered at once."""

@@ -13,6 +13,7 @@ import torch
 from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Geometry, from_spacing
+from napari_medseg.core.likeness import FOREIGN
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.model import Model, Preparation
 from napari_medseg.core.progress import finish
@@ -21,7 +22,6 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.structure import Structure
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
-from napari_medseg.methods._doubt import FOREIGN
 from napari_medseg.methods.sam import Sam, Settings, build
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
