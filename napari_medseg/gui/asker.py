@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_medseg import workflow
 from napari_medseg.core.progress import Job, Progress
@@ -14,12 +15,16 @@ if TYPE_CHECKING:
     from napari_medseg.session.store import Session
     from napari_medseg.workflow import Method
 
+T = TypeVar("T")
+_LONG = 1.5  # seconds on one slice that nobody should wait for unasked
+
 
 class Asker:
-    """The methods that were made ready once; used on the inference thread only, but for `is_ready`."""
+    """The methods that were made ready once; used on the inference thread only, but for what `is_` says."""
 
     def __init__(self) -> None:
         self._ready: dict[Any, tuple[Method, str]] = {}
+        self._slow: set[Any] = set()
         # Mesa's OpenGL and triton each bring an LLVM of their own, and the second one loaded ends the
         # process without a word. Nothing here compiles kernels, so torch is told that triton is absent.
         sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
@@ -31,7 +36,7 @@ class Asker:
         """
         method, model = yield from self._method(question, session)
         yield Progress(0.05, "Looking at the image")
-        job = workflow.segment(method, request(question))
+        job = self._timed(question, workflow.segment(method, request(question)))
         while True:
             try:
                 step = next(job)
@@ -43,11 +48,24 @@ class Asker:
     def prepare(self, question: Question, session: Session | None) -> Job[None]:
         """Do the slow part for these slices before anybody asks."""
         method, _ = yield from self._method(question, session)
-        yield from method.prepare(question.work.volume, question.plane, question.slices)
+        slices = method.prepare(question.work.volume, question.plane, question.slices)
+        yield from self._timed(question, slices)
 
     def is_ready(self, question: Question) -> bool:
         """Whether the method was made ready before."""
         return _key(question) in self._ready
+
+    def is_slow(self, question: Question) -> bool:
+        """Whether one slice took the method so long before that a click should not have to wait for another."""
+        return _key(question) in self._slow
+
+    def _timed(self, question: Question, job: Job[T]) -> Job[T]:
+        """Do a job and remember whether a single slice took long."""
+        start = time.monotonic()
+        answer = yield from job
+        if len(question.slices) == 1 and time.monotonic() - start > _LONG:
+            self._slow.add(_key(question))
+        return answer
 
     def _method(self, question: Question, session: Session | None) -> Job[tuple[Method, str]]:
         choice, key = question.choice, _key(question)

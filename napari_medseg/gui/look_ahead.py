@@ -18,7 +18,8 @@ class LookAhead(QObject):
     """Prepares one slice at a time, so that a question waits for one slice at most.
 
     It works only with a network that was loaded before, and says nothing: what fails here is told when a
-    person asks.
+    person asks. Where one slice takes long, as with a large network without a graphics card, only the slice
+    on screen is prepared: a click elsewhere would have to wait until a neighbour is done.
 
     Attributes
     ----------
@@ -85,11 +86,12 @@ class LookAhead(QObject):
         self._ticket = None
         if not self._left or work is None or self._enquiry.busy or not workflow.menu()[choice.method].network:
             return
-        question = Question(work, choice, self._bench.plane, (self._left.pop(0),))
-        if self._enquiry.asker.is_ready(question):
+        index, asker = self._left.pop(0), self._enquiry.asker
+        question = Question(work, choice, self._bench.plane, (index,))
+        if asker.is_ready(question) and (index == self._bench.index or not asker.is_slow(question)):
             session = self._bench.memory.session
             self._ticket = self._enquiry.worker.start(
-                lambda: self._enquiry.asker.prepare(question, session),
+                lambda: asker.prepare(question, session),
                 done=lambda _nothing: self._next(),
                 failed=lambda _said: self.stop(),
             )

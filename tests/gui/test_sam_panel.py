@@ -414,6 +414,33 @@ def test_neighbours_are_prepared_while_a_person_looks_and_a_click_goes_first(sam
     assert not asked
 
 
+def test_neighbours_of_a_slice_that_took_long_are_left_alone(sam, monkeypatch):
+    from napari_medseg.gui import asker
+    from napari_medseg.methods.sam import Sam
+
+    asked: list[int] = []
+    real = Sam.prepare
+
+    def prepare(method, volume, plane, slices):
+        asked.extend(slices)
+        return (yield from real(method, volume, plane, slices))
+
+    monkeypatch.setattr(Sam, "prepare", prepare)
+    monkeypatch.setattr(asker, "_LONG", 0.0)
+    click(sam)
+    sam.qtbot.wait(400)
+    sam.wait_idle()
+    sam.go_to(HERE - 2)
+    sam.wait(lambda: HERE - 2 in asked)
+    sam.qtbot.wait(400)
+    sam.wait_idle()
+    assert set(asked) == {HERE, HERE - 2}, "only what is on screen"
+    sam.panel.sections.get_mask.set_settings({"cut": 0.4})  # another choice was not slow yet
+    monkeypatch.setattr(asker, "_LONG", 100.0)
+    click(sam, (HERE - 2, 48, 48))
+    sam.wait(lambda: HERE - 3 in asked)
+
+
 def test_doubt_is_shown_as_an_interval_and_marked_in_the_strip(sam, heard, monkeypatch):
     from napari_medseg.core.likeness import FOREIGN
 
