@@ -204,12 +204,6 @@ def build(settings: Settings, model: Model | None, device: str) -> Sam:
     """
     if model is None:
         raise TaskError("SAM needs a model, and none is installed; run `medseg models` to see what there is.")
-    import torch
+    from napari_medseg.networks.sam import load_sam
 
-    from napari_medseg.networks.sam import build_sam
-    from napari_medseg.networks.weights import fill
-
-    with torch.device("meta"):  # no time is spent on random weights
-        network = build_sam(**model.numbers)
-    fill(network, model)
-    return Sam(network, model, settings, device)
+    return Sam(load_sam(model), model, settings, device)

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.core.model import Model
 from napari_medseg.networks.appearance import appearance_maps
 from napari_medseg.networks.attention import speed_up
 from napari_medseg.networks.official import OfficialSam, build_official
 from napari_medseg.networks.sam_decoder import Encoded, FineMaskDecoder
 from napari_medseg.networks.sam_prompts import PromptBatch
+from napari_medseg.networks.weights import fill
 
 
 class ConvStem(nn.Module):
@@ -183,3 +185,17 @@ def build_sam(**numbers: Any) -> CompactSam | OfficialSam:
         return build_official(**numbers) if "layout" in numbers else CompactSam(**numbers)
     except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError, LookupError):
         raise WeightsError("The model's numbers do not describe a SAM this program can build.") from None
+
+
+def load_sam(model: Model) -> CompactSam | OfficialSam:
+    """Build the network a model describes and fill it with its weights.
+
+    Raises
+    ------
+    WeightsError
+        If the description or the weights are damaged.
+    """
+    with torch.device("meta"):  # no time is spent on random weights
+        network = build_sam(**model.numbers)
+    fill(network, model)
+    return network

@@ -1,5 +1,6 @@
 """The contract every method of the menu keeps, whatever it does inside."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import CT_TASK, ct_phantom
 from napari_medseg.core.progress import Progress, finish
 from napari_medseg.core.prompts import Box, Point, on_grid
-from napari_medseg.core.request import Request, Segmentation
+from napari_medseg.core.request import Example, Request, Segmentation
 from napari_medseg.core.settings import as_record, fields_of, with_overrides
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods import Method, entry, menu
@@ -50,7 +51,8 @@ def liver_request(case: tuple[Volume, Mask], plane: Plane, n: int = 3) -> Reques
     for outlined in (first, first + n - 1):
         before = before.put_slice("liver", plane, outlined, region[outlined])
     slices = tuple(range(first, first + n))
-    return Request(volume, plane, slices, CT_TASK, (box, point), previous=before)
+    example = Example(volume, replace(mask, reviewed={plane: frozenset({index})}))
+    return Request(volume, plane, slices, CT_TASK, (box, point), (example,), previous=before)
 
 
 @pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
