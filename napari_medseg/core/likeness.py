@@ -39,8 +39,8 @@ class Likeness:
         return float(np.linalg.norm(self.homes - self.axes @ features, axis=1).min())
 
 
-def likeness(features: Vectors, sets: NDArray[np.str_], limit: float = np.inf) -> Likeness:
-    """Learn the clouds from features (N, D) of training images and the set each belongs to.
+def likeness(features: Vectors, sets: NDArray[np.str_]) -> Likeness:
+    """Learn the clouds from features (N, D) of training images and the set each belongs to; no limit yet.
 
     Source
     ------
@@ -61,4 +61,4 @@ def likeness(features: Vectors, sets: NDArray[np.str_], limit: float = np.inf) -
     spread = (1 - _SHRINK) * spread + _SHRINK * np.eye(len(spread)) * np.trace(spread) / len(spread)
     values, vectors = np.linalg.eigh(spread)
     axes = (vectors / np.sqrt(np.maximum(values, 1e-9))).T @ main
-    return Likeness(axes, middles @ axes.T, limit)
+    return Likeness(axes, middles @ axes.T, np.inf)

@@ -28,7 +28,7 @@ from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import grey_limits, normalise, picture
 from napari_medseg.learning.data import Dataset, Item, read_datasets
-from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, targets_of
+from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, shaken, targets_of
 from napari_medseg.networks.features import image_features, level_statistics
 from napari_medseg.networks.weights import amend_card, read_model
 
@@ -135,17 +135,11 @@ def _ask(
 
 def _mask_of(target: Target, random: np.random.Generator) -> MaskPrompt:
     """The target as it might have looked a slice before: grown or shrunk and shifted."""
-    from scipy import ndimage
-
     rows, columns = np.flatnonzero(target.region.any(1)), np.flatnonzero(target.region.any(0))
     reach = max(1.0, 0.08 * min(rows[-1] - rows[0], columns[-1] - columns[0]))
-    moved = ndimage.shift(target.region.astype(np.float32), random.uniform(-reach, reach, 2), order=0) > 0.5
-    steps = round(random.uniform(-reach / 2, reach))
-    if steps:
-        change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
-        changed = change(moved, iterations=abs(steps))
-        moved = changed if changed.any() else moved
-    return MaskPrompt(ASKED, target.plane, target.index, np.asarray(moved if moved.any() else target.region))
+    by, steps = random.uniform(-reach, reach, 2), round(random.uniform(-reach / 2, reach))
+    moved = shaken(target.region, by, steps)
+    return MaskPrompt(ASKED, target.plane, target.index, moved if moved.any() else target.region)
 
 
 def _home(sam: Sam, datasets: Sequence[Dataset], seed: int) -> dict[str, Any]:

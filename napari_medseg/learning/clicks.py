@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from napari_medseg.learning.prompting import shaken
 from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 
 Random = np.random.Generator
@@ -122,10 +123,5 @@ def _inside(target: NDArray[np.bool_], n: int, random: Random) -> NDArray[np.flo
 
 def _rough(target: NDArray[np.bool_], random: Random) -> NDArray[np.float32]:
     """A first guess of a target at a quarter of the canvas: shifted, grown or shrunk, -1 to 1."""
-    small = ndimage.shift(target[2::4, 2::4].astype(np.float32), random.uniform(-3, 3, 2), order=0) > 0.5
-    steps = int(random.integers(-2, 4))
-    if steps:
-        change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
-        changed = change(small, iterations=abs(steps))
-        small = changed if changed.any() else small
+    small = shaken(target[2::4, 2::4], random.uniform(-3, 3, 2), int(random.integers(-2, 4)))
     return np.where(small, 1.0, -1.0).astype(np.float32)

@@ -102,6 +102,21 @@ def correction(target: Target, answer: Region) -> Point | None:
     return _point(target, middle + (rows[0], columns[0]), positive)
 
 
+def shaken(region: Region, by: NDArray[np.float64], steps: int) -> Region:
+    """A rough guess of an outline: shifted by (rows, columns), then grown, or shrunk by negative steps.
+
+    What would shrink to nothing keeps its size.
+    """
+    from scipy import ndimage
+
+    moved = np.asarray(ndimage.shift(region.astype(np.float32), by, order=0) > 0.5)
+    if not steps:
+        return moved
+    change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
+    changed = np.asarray(change(moved, iterations=abs(steps)))
+    return changed if changed.any() else moved
+
+
 def _point(target: Target, at: NDArray[np.intp], positive: bool) -> Point:
     """A click on a pixel of the target's slice."""
     return Point(ASKED, target.plane, (float(target.index), float(at[0]), float(at[1])), positive)

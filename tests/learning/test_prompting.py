@@ -9,7 +9,7 @@ from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.phantoms import ct_phantom
 from napari_medseg.core.structure import Structure
-from napari_medseg.learning.prompting import Target, box_of, click_in, correction, targets_of
+from napari_medseg.learning.prompting import Target, box_of, click_in, correction, shaken, targets_of
 
 
 def target(region: np.ndarray, key: str = "set/image/x/0/0") -> Target:
@@ -83,3 +83,12 @@ def test_correction_goes_to_the_middle_of_the_largest_error() -> None:
     assert not extra.positive
     assert extra.at == (4.0, 9.0, 9.0)
     assert correction(target(truth), truth) is None
+
+
+def test_a_rough_guess_is_shifted_then_grown_or_shrunk_but_never_to_nothing() -> None:
+    """Truth: counted by hand on squares; growing adds the four neighbours of each pixel."""
+    region, by = square(30, 50, 10), np.array([3.0, -5.0])
+    np.testing.assert_array_equal(shaken(region, by, 0), square(33, 45, 10))
+    assert shaken(region, by, 1).sum() == 100 + 4 * 10
+    np.testing.assert_array_equal(shaken(region, by, -2), square(35, 47, 6))
+    np.testing.assert_array_equal(shaken(region, by, -5), square(33, 45, 10))
