@@ -1,17 +1,20 @@
-"""Prompts typed as numbers: array indices, half-open boxes."""
+"""What a method is shown: prompts typed as numbers (array indices, half-open boxes), and examples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_medseg.cli.options import numbers, slice_range
+from napari_medseg.cli.options import numbers, run, slice_range
 from napari_medseg.core.errors import GeometryError, TaskError
 from napari_medseg.core.prompts import Box, MaskPrompt, Point, Prompt, slice_of
+from napari_medseg.core.structure import UNTITLED
+from napari_medseg.core.task import Task, task_of
 
 if TYPE_CHECKING:
     from napari_medseg.core.geometry import Plane
+    from napari_medseg.core.request import Example
     from napari_medseg.core.volume import Volume
 
 
@@ -51,6 +54,34 @@ def wanted_slices(typed: Typed, volume: Volume, plane: Plane, prompts: tuple[Pro
         prompted = [slice_of(prompt, axis) for prompt in prompts] or [0, n - 1]
         chosen = tuple(range(min(prompted), max(prompted) + 1))
     return chosen
+
+
+def read_shown(
+    method: str, examples: Path | None, task: Task, label: str
+) -> tuple[Task, tuple[Example, ...], list[str]]:
+    """Read examples, with notes; the task is then the label, else as it was, else what they show.
+
+    Raises
+    ------
+    TaskError, ReadError, GeometryError
+        If the method needs examples and has none, or has some and does not learn from them, or they
+        cannot be used.
+    """
+    from napari_medseg import workflow
+
+    learns = workflow.entry(method).way == "examples"
+    if examples is None and learns:
+        raise TaskError(f"The method '{method}' learns from examples; give a folder of them with --examples.")
+    if examples is None:
+        return task, (), []
+    if not learns:
+        able = ", ".join(name for name, entry in workflow.menu().items() if entry.way == "examples")
+        raise TaskError(f"The method '{method}' does not learn from examples; these do: {able or 'none'}.")
+    if label:
+        task = replace(task, structures=(task.structure(label),))
+    unnamed = task.structure_names == (UNTITLED,)
+    read = run(workflow.read_examples(examples, None if unnamed else task))
+    return task_of(task.slug, read.names) if unnamed else task, read.examples, list(read.notes)
 
 
 def _point(text: str, volume: Volume, plane: Plane, structure: str) -> Point:

@@ -17,7 +17,7 @@ from napari_medseg.core.task import Task, task_of
 
 if TYPE_CHECKING:
     from napari_medseg.cli.prompts import Typed
-    from napari_medseg.core.request import Segmentation
+    from napari_medseg.core.request import Example, Segmentation
     from napari_medseg.core.volume import Volume
     from napari_medseg.methods import Method
 
@@ -44,6 +44,9 @@ def segment(
     points: _Points = [],  # noqa: B006
     boxes: _Boxes = [],  # noqa: B006
     mask: Annotated[Path | None, typer.Option("--mask", help="A first guess to refine.")] = None,
+    examples: Annotated[
+        Path | None, typer.Option("--examples", metavar="DIR", help="Folder with images/ and masks/.")
+    ] = None,
     plane: Annotated[PlaneName | None, typer.Option("--plane", help="By default that of the slices.")] = None,
     slices: Annotated[str | None, typer.Option("--slices", metavar="A:B", help="A up to, not B.")] = None,
     series: Annotated[str | None, typer.Option("--series", help="Which series of a DICOM folder.")] = None,
@@ -52,24 +55,25 @@ def segment(
 ) -> None:
     """Outline structures on images; a label map for each, placed as the image was.
 
-    Without --slices the slices with prompts are done, or, without prompts, all of them.
+    Without --slices the slices with prompts are done, or, without prompts, all of them. Methods that learn
+    from examples outline what these show, or of that only what --label or --task names.
     """
     from napari_medseg import workflow
-    from napari_medseg.cli.prompts import Typed
+    from napari_medseg.cli.prompts import Typed, read_shown
 
     targets = _targets(inputs, out)
     typed = Typed(tuple(points), tuple(boxes), mask, plane.value if plane else None, slices)
-    wanted = _task(task, label)
+    wanted, shown, told = read_shown(method, examples, _task(task, label), label)
     used = workflow.model_for(method, model, task=wanted)
     workflow.load_ahead(method)
     given = overrides(settings)
     ready = cache(partial(workflow.build, method, model=model, settings=given, device=device, task=wanted))
     results = [
-        {**_one(path, target, ready, typed, wanted, label, series), "model": used.name if used else ""}
+        {**_one(path, target, ready, typed, wanted, label, series, shown), "model": used.name if used else ""}
         for path, target in zip(inputs, targets, strict=True)
     ]
-    lines = [line for result in results for line in _lines(result)]
-    answer({"method": method, "results": results}, lines, as_json)
+    lines = [*told, *(line for result in results for line in _lines(result))]
+    answer({"method": method, "results": results} | ({"notes": told} if examples else {}), lines, as_json)
 
 
 def _one(
@@ -80,6 +84,7 @@ def _one(
     task: Task,
     label: str,
     series: str | None,
+    shown: tuple[Example, ...],
 ) -> dict[str, Any]:
     """Segment one image and write its label map."""
     from napari_medseg import workflow
@@ -91,14 +96,18 @@ def _one(
     volume = workflow.open_volume(path, series)
     plane, prompts = read_prompts(typed, volume, label or task.structure_names[0])
     chosen = wanted_slices(typed, volume, plane, prompts)
-    proposal = run(workflow.segment(ready(), Request(volume, plane, chosen, task, prompts)))
+    request = Request(volume, plane, chosen, task, prompts, shown)
+    proposal = run(workflow.segment(ready(), request))
     whole = Mask.empty(volume.geometry, task.structures).paste(proposal.mask, proposal.start)
     written = workflow.save_mask(whole, volume, target)
     record = {"input": path, "output": written, "plane": plane, "slices": [chosen[0], chosen[-1] + 1]}
-    return record | _account(whole, volume, proposal, time.perf_counter() - began)
+    seconds, notes = time.perf_counter() - began, workflow.unlike(shown, volume)
+    return record | _account(whole, volume, proposal, notes, seconds)
 
 
-def _account(whole: Any, volume: Volume, proposal: Segmentation, seconds: float) -> dict[str, Any]:
+def _account(
+    whole: Any, volume: Volume, proposal: Segmentation, notes: Sequence[str], seconds: float
+) -> dict[str, Any]:
     """What was found: voxels, millilitres where the spacing is known, expected quality, notes."""
     structures = {}
     for value, name in enumerate(whole.names, start=1):
@@ -106,8 +115,8 @@ def _account(whole: Any, volume: Volume, proposal: Segmentation, seconds: float)
         voxels = int(whole.of(name).sum())
         quality = [round(float(q), 4) for q in proposal.quality.get(name, ())]
         structures[name] = {"value": value, "voxels": voxels, "ml": ml, "quality": quality}
-    notes = [*volume.notes, *proposal.notes]
-    return {"structures": structures, "notes": notes, "seconds": round(seconds, 3)}
+    told = [*volume.notes, *notes, *proposal.notes]
+    return {"structures": structures, "notes": told, "seconds": round(seconds, 3)}
 
 
 def _lines(result: dict[str, Any]) -> list[str]:

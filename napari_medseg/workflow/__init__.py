@@ -6,8 +6,11 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 
 from napari_medseg.core.progress import finish
 from napari_medseg.methods import Entry, Method
+from napari_medseg.workflow.accepted import accepted_examples, other_cases, reviewed_for
+from napari_medseg.workflow.advice import suggest_slice, unlike
 from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.demonstration import demo
+from napari_medseg.workflow.examples import Examples, read_examples, read_pair
 from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask, series_key
 from napari_medseg.workflow.install import download_model, import_model, verify_models
 from napari_medseg.workflow.learn import evaluate, train
@@ -38,8 +41,10 @@ from napari_medseg.workflow.sessions import (
 __all__ = [
     "CATALOGUE",
     "Entry",
+    "Examples",
     "Method",
     "accept_file",
+    "accepted_examples",
     "add_case",
     "build",
     "cache_folder",
@@ -63,12 +68,18 @@ __all__ = [
     "open_mask",
     "open_session",
     "open_volume",
+    "other_cases",
     "prepared_folder",
+    "read_examples",
+    "read_pair",
+    "reviewed_for",
     "save_mask",
     "series_key",
     "segment",
+    "suggest_slice",
     "task",
     "tasks",
     "train",
+    "unlike",
     "verify_models",
 ]
