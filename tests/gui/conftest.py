@@ -143,3 +143,16 @@ def desk(make_napari_viewer_proxy, qtbot, home) -> Iterator[Desk]:
     desk = Desk(make_napari_viewer_proxy(show=True), qtbot)
     yield desk
     desk.close()
+
+
+@pytest.fixture
+def liver(desk: Desk, phantom: tuple[Volume, dict[str, np.ndarray]]) -> int:
+    """An outline of the liver's largest slice, proposed after a click; the number of that slice."""
+    volume, organs = phantom
+    z = int(np.argmax(organs["liver"].sum(axis=(1, 2))))
+    y, x = np.argwhere(organs["liver"][z]).mean(axis=0).astype(int)
+    desk.show(volume)
+    desk.go_to(z)
+    desk.click((z, y, x))
+    desk.wait_idle()
+    return z

@@ -2,25 +2,11 @@
 
 import nibabel
 import numpy as np
-import pytest
 from qtpy.QtGui import QColor
 
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.task import task_of
 from napari_medseg.gui.form import SettingsForm
-
-
-@pytest.fixture
-def liver(desk, phantom):
-    """An outline of the liver's largest slice, proposed after a click."""
-    volume, organs = phantom
-    z = int(np.argmax(organs["liver"].sum(axis=(1, 2))))
-    y, x = np.argwhere(organs["liver"][z]).mean(axis=0).astype(int)
-    desk.show(volume)
-    desk.go_to(z)
-    desk.click((z, y, x))
-    desk.wait_idle()
-    return z
 
 
 def test_a_changed_setting_reaches_the_method(desk, phantom):

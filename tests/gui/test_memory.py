@@ -78,6 +78,18 @@ def fail(monkeypatch, sentence):
     monkeypatch.setattr(Session, "accept", accept)
 
 
+@pytest.fixture
+def refused(window, monkeypatch):
+    """A window with two slices proposed, the first of them accepted while the disk was full."""
+    first = window()
+    first.propose(0)
+    first.propose(1)
+    with monkeypatch.context() as patched:
+        fail(patched, "The disk is full.")
+        first.accept(0)
+    return first
+
+
 def test_accepted_and_nothing_left_to_recover(window):
     first = window()
     first.propose(0)
@@ -88,16 +100,10 @@ def test_accepted_and_nothing_left_to_recover(window):
     assert first.said == []
 
 
-def test_edits_stay_in_the_journal_when_the_mask_could_not_be_kept(window, monkeypatch):
-    first = window()
-    first.propose(0)
-    first.propose(1)
-    with monkeypatch.context() as patched:
-        fail(patched, "The disk is full.")
-        first.accept(0)
-        first.become(edits.discard(first.work, "axial", 1))
-    assert first.said == ["The disk is full."] and not first.work.pending
-    first.die()
+def test_edits_stay_in_the_journal_when_the_mask_could_not_be_kept(window, refused):
+    refused.become(edits.discard(refused.work, "axial", 1))
+    assert refused.said == ["The disk is full."] and not refused.work.pending
+    refused.die()
 
     second = window()
     assert ("untitled", "axial", 0) in second.work.pending
@@ -109,15 +115,9 @@ def test_edits_stay_in_the_journal_when_the_mask_could_not_be_kept(window, monke
     assert ("untitled", "axial", 0) not in third.work.pending
 
 
-def test_the_next_mask_that_is_kept_forgets_what_waited(window, monkeypatch):
-    first = window()
-    first.propose(0)
-    first.propose(1)
-    with monkeypatch.context() as patched:
-        fail(patched, "The disk is full.")
-        first.accept(0)
-    first.accept(1)
-    session, case = first.memory.session, first.memory.case_id
+def test_the_next_mask_that_is_kept_forgets_what_waited(refused):
+    refused.accept(1)
+    session, case = refused.memory.session, refused.memory.case_id
     assert session.load(case).reviewed == {"axial": {0, 1}}
     assert session.journal(case).read() == []
 

@@ -117,6 +117,18 @@ def follow_always(desk):
     section.set_settings({**section.choice.settings, "stop_below": 0.0})
 
 
+def hold_a_run(desk, heard, step):
+    """Click, ask for the volume and hold the run at a step; what was proposed before it."""
+    follow_always(desk)
+    click(desk)
+    before = set(desk.work.pending)
+    choose_scope(desk, "volume")
+    heard.hold_at = step
+    desk.key(KEYS["run"])
+    desk.wait(heard.held.is_set)
+    return before
+
+
 def test_a_click_brings_three_readings_and_a_key_the_next(sam, heard):
     click(sam)
     work, enquiry, bar = sam.work, sam.panel.enquiry, sam.panel.sections.proposal
@@ -260,13 +272,8 @@ def test_a_range_run_asks_for_its_slices_only(sam, heard):
 
 
 def test_a_cancelled_run_keeps_what_it_found_as_one_act(sam, heard):
-    follow_always(sam)
-    click(sam)
-    before, section = set(sam.work.pending), sam.panel.sections.get_mask.runs
-    choose_scope(sam, "volume")
-    heard.hold_at = 9  # after the first result in part
-    sam.key(KEYS["run"])
-    sam.wait(heard.held.is_set)
+    section = sam.panel.sections.get_mask.runs
+    before = hold_a_run(sam, heard, 9)  # after the first result in part
     sam.wait(section.cancel_button.isVisible)
     sam.wait(lambda: len(sam.work.pending) == 8)
     assert sam.panel.enquiry.busy, "what is found is drawn while the run goes on"
@@ -290,12 +297,7 @@ def test_a_cancelled_run_keeps_what_it_found_as_one_act(sam, heard):
 
 
 def test_a_click_during_a_run_takes_its_place(sam, heard):
-    follow_always(sam)
-    click(sam)
-    choose_scope(sam, "volume")
-    heard.hold_at = 4
-    sam.key(KEYS["run"])
-    sam.wait(heard.held.is_set)
+    hold_a_run(sam, heard, 4)
     heard.hold_at = 0
     sam.click((HERE, 40, 40))
     heard.go_on.set()
@@ -306,12 +308,7 @@ def test_a_click_during_a_run_takes_its_place(sam, heard):
 
 
 def test_a_run_goes_on_while_a_person_accepts(sam, heard):
-    follow_always(sam)
-    click(sam)
-    choose_scope(sam, "volume")
-    heard.hold_at = 9
-    sam.key(KEYS["run"])
-    sam.wait(heard.held.is_set)
+    hold_a_run(sam, heard, 9)
     sam.wait(lambda: len(sam.work.pending) == 8)
     shown = sam.work.shown(*SPOT).copy()
     sam.key(KEYS["accept"])

@@ -22,21 +22,14 @@ def test_each_repair_does_what_its_name_says() -> None:
     assert not TIDY["Smooth"](region, pixel)[15:17, 15:17].any()
 
 
-def test_a_repair_is_one_stroke_and_undone_as_one(desk, phantom) -> None:
-    volume, organs = phantom
-    z = int(np.argmax(organs["liver"].sum(axis=(1, 2))))
-    y, x = np.argwhere(organs["liver"][z]).mean(axis=0).astype(int)
-    desk.show(volume)
-    desk.go_to(z)
-    desk.click((z, y, x))
-    desk.wait_idle()
-    before = desk.work.shown(UNTITLED, "axial", z).copy()
+def test_a_repair_is_one_stroke_and_undone_as_one(desk, liver) -> None:
+    before = desk.work.shown(UNTITLED, "axial", liver).copy()
     names = [action.text() for action in desk.panel.sections.tools.tidy.menu().actions()]
     assert names == list(TIDY)
     desk.panel.sections.tools.tidy.menu().actions()[names.index("Grow by a pixel")].trigger()
-    after = desk.work.shown(UNTITLED, "axial", z)
+    after = desk.work.shown(UNTITLED, "axial", liver)
     assert after.sum() > before.sum()
     assert after[before].all()
-    assert desk.work.state("axial", z) == "edited"
+    assert desk.work.state("axial", liver) == "edited"
     desk.key("Ctrl+Z")
-    np.testing.assert_array_equal(desk.work.shown(UNTITLED, "axial", z), before)
+    np.testing.assert_array_equal(desk.work.shown(UNTITLED, "axial", liver), before)
