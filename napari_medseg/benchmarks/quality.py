@@ -9,114 +9,29 @@ every answer in rows.jsonl.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_medseg.benchmarks.harness import Row, Unit, environment, infos_of, measure, units_of
+from napari_medseg.benchmarks.harness import Row, Unit, infos_of, measure, units_of
 from napari_medseg.benchmarks.markdown import MOST_CLICKS
+from napari_medseg.benchmarks.prompt_arms import Arm, FloorArm, MethodArm, about_run, promptable
 from napari_medseg.benchmarks.table import Table
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask, Region
+from napari_medseg.core.mask import Region
 from napari_medseg.core.metrics import Scores, score
-from napari_medseg.core.model import Preparation
-from napari_medseg.core.progress import Job, Progress, finish
+from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.prompts import Prompt
-from napari_medseg.core.request import Request, Segmentation
-from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.learning.data import read_datasets
-from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, targets_of
-
-if TYPE_CHECKING:
-    from napari_medseg.methods import Method
+from napari_medseg.learning.prompting import Target, box_of, click_in, correction, targets_of
 
 BOX, ONE_CLICK, FIVE_CLICKS = "box", "1 click", "5 clicks"
 REACHED, NEVER = 0.85, 99
 BOX_FLOORS = ("ellipse", "grabcut", "random walker", "confidence connected", "watershed")
 CLICK_FLOORS = ("grabcut", "random walker", "confidence connected", "watershed")
-
-
-Word = Mapping[str, float]  # expected, low, high and strange, as far as an arm says them
-
-
-class Arm(Protocol):
-    """One way to an outline that is measured."""
-
-    name: str
-    word: Word  # what it said of its last answer
-
-    def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
-        """Outline the target's slice from all prompts so far and the outline before the last one."""
-
-
-@dataclass(eq=False)
-class FloorArm:
-    """A classical floor, on the picture a network would see of the same slice."""
-
-    name: str
-    word: Word = field(default_factory=dict)
-    _seen: tuple[Volume, int, NDArray[np.uint8]] | None = None
-
-    def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
-        """Outline from the prompts alone."""
-        from napari_medseg.imaging import baselines
-        from napari_medseg.imaging.prepare import grey_limits, picture
-
-        if self._seen is None or self._seen[0] is not volume or self._seen[1] != target.index:
-            limits = grey_limits(volume, Preparation())
-            self._seen = volume, target.index, picture(volume, target.plane, target.index, limits)
-        pixels = self._seen[2]
-        grey = bool(np.all(pixels[..., :1] == pixels))
-        return baselines.outline(self.name, pixels[..., :1] if grey else pixels, prompts)
-
-
-@dataclass(eq=False)
-class MethodArm:
-    """A method of the menu, asked as the panel asks it."""
-
-    name: str
-    method: Method
-    word: Word = field(default_factory=dict)
-
-    def outline(self, volume: Volume, target: Target, prompts: Sequence[Prompt], before: Region) -> Region:
-        """Outline through the method's contract, with the outline before as the previous mask."""
-        from napari_medseg import workflow
-
-        task = task_of("benchmark", (ASKED,))
-        previous = Mask.empty(volume.geometry, task.structures)
-        if before.any():
-            previous = previous.put_slice(ASKED, target.plane, target.index, before)
-        slices = (target.index,)
-        request = Request(volume, target.plane, slices, task, tuple(prompts), previous=previous)
-        answer = finish(workflow.segment(self.method, request))
-        self.word = _word(answer, self.method, target, volume)
-        return answer.mask.on_slice(ASKED, target.plane, target.index - answer.start[0])
-
-
-def _word(answer: Segmentation, method: Method, target: Target, volume: Volume) -> Word:
-    """What a method says of its answer and of the picture."""
-    said: dict[str, float] = {}
-    if ASKED in answer.interval:
-        low, high = answer.interval[ASKED][0]
-        said |= {"expected": answer.quality[ASKED][0], "low": low, "high": high}
-    if isinstance(method, Strange):
-        said["strange"] = method.strangeness(volume, target.plane, target.index)
-    return said
-
-
-@runtime_checkable
-class Strange(Protocol):
-    """A method that says how unlike its training images a picture is."""
-
-    def strangeness(self, volume: Volume, plane: Plane, index: int) -> float:
-        """Above 1 it counts as foreign."""
 
 
 def run(
@@ -157,29 +72,18 @@ def run(
     if not units:
         raise TaskError(f"No image in {Path(data).name} belongs to the split '{split}'.")
     yield Progress(0.0, "loading the model")
-    methods, known = _methods(model, device)
+    method, known = promptable(model, device)
+    methods = [MethodArm("sam", method)] if method is not None else []
     floors = {name: FloorArm(name) for name in BOX_FLOORS}
     box_arms: list[Arm] = [*floors.values(), *methods]
     click_arms: list[Arm] = [*(floors[name] for name in CLICK_FLOORS), *methods]
     about = {"preset": f"quality {split}", "seed": seed, **known}
     work = partial(_do_image, box_arms=box_arms, click_arms=click_arms)
     rows = yield from measure(units, work, Path(out), about, minutes=minutes, resume=resume)
-    device = str(getattr(methods[0].method, "device", "cpu")) if methods else "cpu"
-    about = {"preset": about["preset"], "minutes": minutes, **about, **environment(device)}
-    table = Table("Prompting: one object at a time", about, infos_of(datasets, split), rows)
+    about, infos = about_run(about, minutes, method), infos_of(datasets, split)
+    table = Table("Prompting: one object at a time", about, infos, rows)
     table.save(Path(out))
     return table
-
-
-def _methods(model: str, device: str) -> tuple[list[MethodArm], dict[str, Any]]:
-    """The promptable method with its model, if there is one, and what to say of it."""
-    from napari_medseg import workflow
-
-    found = workflow.model_for("sam", model)
-    if found is None:
-        return [], {"model": "none"}
-    method = workflow.build("sam", model=found.name, device=device, settings={"disk": 0})
-    return [MethodArm("sam", method)], {"model": found.name, "sha256": found.sha256[:12]}
 
 
 def _do_image(unit: Unit, box_arms: Sequence[Arm], click_arms: Sequence[Arm]) -> list[Row]:

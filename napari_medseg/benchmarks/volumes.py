@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from napari_medseg.benchmarks.bodies import Body, bodies_of
-from napari_medseg.benchmarks.harness import Row, Unit, environment, infos_of, measure, units_of
+from napari_medseg.benchmarks.harness import Row, Unit, infos_of, measure, units_of
+from napari_medseg.benchmarks.prompt_arms import about_run, promptable
 from napari_medseg.benchmarks.table import Table
 from napari_medseg.benchmarks.volume_arms import asked, filled, grown, registered, spread
 from napari_medseg.core.errors import TaskError
@@ -104,24 +105,18 @@ def run(
     ReadError, TaskError, WeightsError
         If there is no data set, no volume in the split, or the model or device is not there.
     """
-    from napari_medseg import workflow
-
     datasets = [dataset for dataset in read_datasets([Path(data)]) if dataset.dim == 3]
     units = units_of(datasets, split, seed)
     if not units:
         raise TaskError(f"No volume in {Path(data).name} belongs to the split '{split}'.")
     yield Progress(0.0, "loading the model")
-    found = workflow.model_for("sam", model)
-    method = workflow.build("sam", model=found.name, device=device, settings={"disk": 0}) if found else None
-    known = {"model": found.name, "sha256": found.sha256[:12]} if found else {"model": "none"}
+    method, known = promptable(model, device)
     about = {"preset": f"volumes {split}", "seed": seed, **known}
     rows = yield from measure(
         units, partial(_do_image, method=method), Path(out), about, minutes=minutes, resume=resume
     )
-    device = str(getattr(method, "device", "cpu"))
-    about = {"preset": about["preset"], "minutes": minutes, **about, **environment(device)}
     asked_once = tuple(row for row in rows if row.part != EFFORT)
-    infos = infos_of(datasets, split)
+    about, infos = about_run(about, minutes, method), infos_of(datasets, split)
     table = VolumeTable(
         Table("From one prompt to a volume: 3-D", about, infos, asked_once),
         tuple(row for row in rows if row.part == EFFORT),

@@ -11,7 +11,7 @@ import pytest
 from napari_medseg import workflow
 from napari_medseg.benchmarks import quality
 from napari_medseg.benchmarks.harness import Unit, units_of
-from napari_medseg.benchmarks.quality import FloorArm, MethodArm
+from napari_medseg.benchmarks.prompt_arms import FloorArm, MethodArm
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Region
 from napari_medseg.core.phantoms import ct_phantom, slice_phantom
@@ -125,6 +125,27 @@ def test_a_method_is_asked_through_its_contract(tmp_path: Path) -> None:
     before[3:5, 3:5] = True
     again = arm.outline(volume, target, [Point("target", "axial", (5.0, 20.0, 20.0))], before)
     np.testing.assert_array_equal(again, before)
+
+
+def test_what_a_method_says_of_a_picture_is_asked_after_its_answer() -> None:
+    """Strangeness costs time that no person waits for: it must not be worked out while the clock runs."""
+
+    class Wary(Echo):
+        n_asked = 0
+
+        def strangeness(self, volume: Volume, plane: str, index: int) -> float:
+            self.n_asked += 1
+            return 0.5 + index
+
+    volume, mask = ct_phantom((8, 48, 48))
+    target = Target("liver", "axial", 5, mask.on_slice("liver", "axial", 5), "key")
+    method = Wary()
+    arm = MethodArm("wary", method)
+    assert arm.word == {}
+    box = Box("target", "axial", 5, (4.0, 6.0), (9.0, 20.0))
+    arm.outline(volume, target, [box], np.zeros((48, 48), bool))
+    assert method.n_asked == 0
+    assert arm.word == {"strange": 5.5}
 
 
 def test_run_measures_floors_alone_where_there_is_no_model(
