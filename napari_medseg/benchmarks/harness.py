@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from napari_medseg import __version__
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import Job, Progress
+from napari_medseg.core.statistics import FEWEST_GROUPS
 from napari_medseg.learning.data import Dataset, Item
 
 # Sets whose numbers stand beside the others, not in their mean (issue 3).
@@ -32,7 +29,8 @@ class Row:
     `part` is what was asked, such as "box" or "5 clicks"; `clicks` is how many clicks it took to reach
     Dice 0.85, 0 where clicks are not counted, 99 where they did not suffice. `expected`, `low` and `high` are
     what the arm itself expected, `strange` how unlike its training images it found the picture (above 1:
-    foreign); None where it does not say.
+    foreign); None where it does not say. `fit_seconds` is what learning from examples took, once for many
+    answers.
     """
 
     set: str
@@ -51,22 +49,39 @@ class Row:
     low: float | None = None
     high: float | None = None
     strange: float | None = None
+    fit_seconds: float | None = None
+
+
+class Piece(Protocol):
+    """The smallest piece of work of a benchmark, with a name that no other one has."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the store."""
+
+
+P = TypeVar("P", bound=Piece)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SetInfo:
-    """What the tables must know of a data set; `n_groups` is that of the whole split."""
+    """What the tables must know of a data set; `n_groups` is that of the whole split.
+
+    A set that is `apart` stands beside the others, not in their mean.
+    """
 
     name: str
     role: str
     n_groups: int
     n_images: int
     unit: str  # of hd95: "mm" or "px"
+    apart: bool = False
 
     @property
     def averaged(self) -> bool:
         """Whether the set counts in the means: at least five groups, and not reported apart."""
-        return self.n_groups >= 5 and self.name not in APART
+        return self.n_groups >= FEWEST_GROUPS and not self.apart
 
 
 @dataclass(frozen=True)
@@ -91,9 +106,19 @@ def units_of(datasets: Sequence[Dataset], split: str, seed: int) -> list[Unit]:
     queues = []
     for dataset in datasets:
         items = sorted(dataset.select(split), key=lambda item: item.image.name)
-        name = int.from_bytes(hashlib.sha256(dataset.name.encode()).digest()[:4], "little")
-        order = np.random.default_rng([seed, name]).permutation(len(items))
+        order = random_of(seed, dataset.name).permutation(len(items))
         queues.append([Unit(dataset, items[i]) for i in order])
+    return in_turn(queues)
+
+
+def random_of(seed: int, name: str) -> np.random.Generator:
+    """Chance that depends on the seed and a name alone."""
+    number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
+    return np.random.default_rng([seed, number])
+
+
+def in_turn(queues: Sequence[Sequence[T]]) -> list[T]:
+    """The first of each queue, then the second of each, and so on."""
     longest = max((len(queue) for queue in queues), default=0)
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
 
@@ -105,33 +130,39 @@ def infos_of(datasets: Sequence[Dataset], split: str) -> tuple[SetInfo, ...]:
         items = dataset.select(split)
         unit = "px" if dataset.dim == 2 else "mm"
         n_groups = len({item.group for item in items})
-        infos.append(SetInfo(dataset.name, dataset.role, n_groups, len(items), unit))
+        apart = dataset.name in APART
+        infos.append(SetInfo(dataset.name, dataset.role, n_groups, len(items), unit, apart))
     return tuple(infos)
 
 
 def measure(
-    units: Sequence[Unit],
-    work: Callable[[Unit], Sequence[Row]],
+    units: Sequence[P],
+    work: Callable[[P], Sequence[Row]],
     out: Path,
     about: Mapping[str, Any],
     *,
     minutes: float,
     resume: bool,
 ) -> Job[tuple[Row, ...]]:
-    """Let every arm do image after image until the time is over; each image is on disk when it is done.
+    """Do unit after unit until the time is over; each is on disk when it is done.
 
     Parameters
     ----------
-    units : sequence of Unit
-        In the order in which they are done.
+    units : sequence
+        In the order in which they are done, such as images.
     work : callable
-        Does one image with all arms.
+        Does one unit, such as an image with all arms.
     out : Path
         Folder for `rows.jsonl` and `about.json`; made where it is missing.
     about : Mapping
         Settings that must be equal for a run to be resumed.
     minutes : float
-        Time for all arms together. No image is begun when it is over; the first image of each run is.
+        Time for all units together. None is begun when it is over; the first of each run is.
+
+    Returns
+    -------
+    tuple of Row
+        Of all units in the store, those of earlier runs included.
 
     Raises
     ------
@@ -149,7 +180,7 @@ def measure(
     else:
         store.unlink(missing_ok=True)
         settings.write_text(json.dumps(about, indent=1), encoding="utf-8")
-    done, rows = _read_rows(store)
+    done = read_rows(store)
     open_units = [unit for unit in units if unit.key not in done]
     start = time.monotonic()
     for number, unit in enumerate(open_units):
@@ -157,46 +188,12 @@ def measure(
         if number and used >= minutes:
             break
         part = max(number / len(open_units), used / minutes if minutes else 1.0)
-        yield Progress(min(part, 1.0), f"{number + len(done) + 1} of {len(units)}: {unit.key}")
-        found = work(unit)
-        _append(store, unit.key, found)
-        rows += found
-    return tuple(rows)
-
-
-def environment(device: str) -> dict[str, Any]:
-    """Where and with what a run was made: machine, threads, versions, commit, date."""
-    processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return {
-        "device": device,
-        "machine": f"{_processor()}, {len(processors)} cores",
-        "threads": os.environ.get("OMP_NUM_THREADS") or str(len(processors)),
-        "commit": commit(),
-        "version": __version__,
-        "python": platform.python_version(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def commit() -> str:
-    """Short commit of the source tree, with a plus where files were changed since; "" outside a tree."""
-    folder = Path(__file__).parent
-    asked = ["git", "-C", str(folder), "describe", "--always", "--dirty=+", "--exclude=*"]
-    try:
-        answer = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
-
-
-def _processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        yield Progress(
+            min(part, 1.0), f"{len(units) - len(open_units) + number + 1} of {len(units)}: {unit.key}"
+        )
+        done[unit.key] = list(work(unit))
+        _append(store, unit.key, done[unit.key])
+    return tuple(row for rows in done.values() for row in rows)
 
 
 def _append(store: Path, key: str, rows: Sequence[Row]) -> None:
@@ -208,20 +205,19 @@ def _append(store: Path, key: str, rows: Sequence[Row]) -> None:
         os.fsync(file.fileno())
 
 
-def _read_rows(store: Path) -> tuple[set[str], list[Row]]:
-    """Read the images that are done, and their rows; what was being written when a run ended is left out."""
-    done: set[str] = set()
-    rows: list[Row] = []
+def read_rows(store: Path) -> dict[str, list[Row]]:
+    """Read the units that are done with their rows; what was being written when a run ended is left out."""
+    done: dict[str, list[Row]] = {}
     waiting: list[Row] = []
     names = {item.name for item in fields(Row)}
+    needed = {item.name for item in fields(Row) if item.default is MISSING}
     for record in _records(store):
         if "done" in record:
-            done.add(record["done"])
-            rows += waiting[len(waiting) - record["n_rows"] :]
+            done[record["done"]] = waiting[len(waiting) - record["n_rows"] :]
             waiting = []
-        elif set(record) == names:
+        elif needed <= set(record) <= names:
             waiting.append(Row(**record))
-    return done, rows
+    return done
 
 
 def _records(store: Path) -> Iterator[dict[str, Any]]:

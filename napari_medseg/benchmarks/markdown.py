@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_medseg.benchmarks.doubt import lines_of_doubt, reliability
-from napari_medseg.benchmarks.harness import APART, SetInfo
+from napari_medseg.benchmarks.harness import SetInfo
 from napari_medseg.benchmarks.plot import plot
 from napari_medseg.benchmarks.table import MEASURES, ROLES, Table
 
@@ -124,4 +124,4 @@ def _row(*cells: object) -> str:
 
 def _why(info: SetInfo) -> str:
     """Why a set stands outside the mean."""
-    return "reported apart" if info.name in APART else f"{info.n_groups} groups in the split"
+    return "reported apart" if info.apart else f"{info.n_groups} groups in the split"

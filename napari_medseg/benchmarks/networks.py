@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from napari_medseg.benchmarks.harness import environment
+from napari_medseg.benchmarks.environment import environment
 from napari_medseg.core.progress import Job, Progress
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from napari_medseg.benchmarks.harness import environment
+from napari_medseg.benchmarks.environment import environment
 from napari_medseg.core.errors import MedsegError
 from napari_medseg.core.geometry import Geometry, from_spacing
 from napari_medseg.core.progress import Job, Progress

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_medseg.benchmarks.harness import Row, Unit, environment, infos_of, measure, units_of
+from napari_medseg.benchmarks.environment import environment
+from napari_medseg.benchmarks.harness import Row, Unit, infos_of, measure, units_of
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import finish
 from napari_medseg.learning.data import Dataset, read_datasets

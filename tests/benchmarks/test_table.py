@@ -24,9 +24,9 @@ def row(
     return Row(where, name, patient, structure, target, part, arm, dice, dice, far, 0.2, clicks)
 
 
-def info(name: str, role: str = "seen", n_groups: int = 6, unit: str = "px") -> SetInfo:
+def info(name: str, role: str = "seen", n_groups: int = 6, unit: str = "px", apart: bool = False) -> SetInfo:
     """A set."""
-    return SetInfo(name, role, n_groups, n_groups, unit)
+    return SetInfo(name, role, n_groups, n_groups, unit, apart)
 
 
 def table(rows: list[Row], *sets: SetInfo) -> Table:
@@ -44,7 +44,7 @@ def test_targets_then_structures_then_images_then_sets_are_averaged() -> None:
         row("few", 0, "sam", 0.0),
         row("cxr_opacity", 0, "sam", 0.0),
     ]
-    made = table(rows, info("a"), info("b"), info("few", n_groups=4), info("cxr_opacity"))
+    made = table(rows, info("a"), info("b"), info("few", n_groups=4), info("cxr_opacity", apart=True))
     assert made.interval("box", "sam", ("a",)).mean == pytest.approx(0.5)
     assert made.averaged("seen") == ("a", "b")
     assert made.interval("box", "sam", made.averaged("seen")).mean == pytest.approx(0.7)
