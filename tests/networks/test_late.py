@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from napari_medseg.networks._late import start_late
+from tests.models import tiny_sam
 
 
 def run(code: str) -> str:
@@ -19,6 +21,17 @@ def test_the_network_is_loaded_without_torchvision() -> None:
     unwanted = "{'torchvision', 'torch._dynamo'}"
     code = f"import sys, napari_medseg.networks.sam; print({unwanted} & {{*sys.modules}})"
     assert run(code) == "set()"
+
+
+def test_a_compact_network_is_filled_without_torch_s_compiler(tmp_path: Path) -> None:
+    folder = tiny_sam(tmp_path).folder
+    code = (
+        "import sys; from pathlib import Path; from napari_medseg.networks.sam import load_sam;"
+        "from napari_medseg.networks.weights import read_model;"
+        f"network = load_sam(read_model(Path({str(folder)!r}), 'session'));"
+        "print(next(network.parameters()).device, {'torch._dynamo', 'sympy'} & {*sys.modules})"
+    )
+    assert run(code) == "cpu set()"
 
 
 def test_another_plugin_still_gets_the_whole_package() -> None:
