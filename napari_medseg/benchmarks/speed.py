@@ -33,6 +33,7 @@ _N_DIFFERENT = 12  # slices of a phantom that are made; the rest repeats them
 QUANTITIES = {
     "opening": "file to volume, s",
     "first_mask": "program start to first mask, s",
+    "open_to_mask": "open to first mask, program running, s",
     "encode": "prepare a slice, s",
     "from_disk": "a slice prepared by an earlier program, s",
     "decode": "mask from a prepared slice, no closer look, s",

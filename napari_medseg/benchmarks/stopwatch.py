@@ -64,6 +64,8 @@ def one_run(
     values |= {"peak_rss": peak_mb(), "beyond": peak_mb() - bare - volume.array.nbytes / 2**20}
     plain = workflow.build("sam", model=model, device=device, settings={"zoom": False})
     values["from_disk"], values["decode"] = _again(plain, volume, clicks)
+    forgetful = workflow.build("sam", model=model, device=device, settings={"disk": 0})
+    values["open_to_mask"] = _seconds(_open_and_click, path, forgetful, clicks[0])
     return values, {"model": found.name if found else "", "device": device, "threads": _threads()}
 
 
@@ -119,6 +121,18 @@ def _again(method: Method, volume: Volume, clicks: Sequence[Point]) -> tuple[flo
     """Time to fetch a slice that an earlier program prepared, and to answer on it without a closer look."""
     waits = [_seconds(_prepare, method, volume, index) for index in _spread(volume)]
     return median(waits), median(_seconds(_answer, method, volume, click) for click in clicks)
+
+
+def _open_and_click(path: Path, method: Method, click: Point) -> None:
+    """What a person does who has the program open: open a file, look at a slice, click on it.
+
+    The model is loaded; of the image nothing is known but what the system's own file cache holds.
+    """
+    from napari_medseg import workflow
+
+    volume = workflow.open_volume(path)
+    _prepare(method, volume, int(click.at[0]))
+    _answer(method, volume, click)
 
 
 def _seconds(call: Callable[..., Any], *arguments: Any) -> float:

@@ -70,6 +70,7 @@ def test_one_real_run(tmp_path: Path) -> None:
     assert set(values) == set(QUANTITIES)
     assert all(value > 0 for name, value in values.items() if name != "beyond")
     assert values["first_mask"] > values["opening"]
+    assert values["first_mask"] > values["open_to_mask"] > values["click_p50"]
     assert values["beyond"] < values["peak_rss"]
     assert about["device"] == "cpu"
 
