@@ -67,6 +67,10 @@ class Model:
         Where it lies.
     origin : str
         "shipped", "cache" or "session".
+    backbone_sha256 : str
+        Of the model whose encoder it works on; "" where it has its own.
+    backbone : Model or None
+        That model, once it was looked up.
     card : Mapping
         Training sets with their terms, settings, seed, test results, feature statistics.
     """
@@ -80,4 +84,5 @@ class Model:
     folder: Path
     origin: str = "shipped"
     backbone_sha256: str = ""
+    backbone: Model | None = None
     card: Mapping[str, Any] = field(default_factory=dict)

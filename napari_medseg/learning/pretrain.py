@@ -25,7 +25,7 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.clicks import correct, first_prompts
 from napari_medseg.learning.data import Dataset, read_datasets
-from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
+from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.learning.samples import Sample, Sampler, load_slices
 from napari_medseg.networks.sam import CompactSam
@@ -129,7 +129,7 @@ def pretrain(
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         optimiser.step()
         step += 1
-        _follow(average, network, min(settings.average, step / (step + 10)))
+        follow(average, network, min(settings.average, step / (step + 10)))
         running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
         seen = advance(seen, sample.targets.shape[0] * sample.targets.shape[1])
         if time.monotonic() - last_saved > 300:
@@ -200,13 +200,6 @@ def mask_loss(logits: Tensor, quality: Tensor, wanted: Tensor) -> Tensor:
         overlap = torch.where(union > 0, (answer & real).sum((2, 3)) / union.clamp(min=1), 1.0)
     total: Tensor = (each[:, 0] + each[:, 1:].amin(1)).mean() + F.mse_loss(quality, overlap)
     return total
-
-
-@torch.no_grad()
-def _follow(average: CompactSam, network: CompactSam, keep: float) -> None:
-    """Move the averaged weights a little towards the current ones."""
-    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        slow.lerp_(fast, 1 - keep) if slow.is_floating_point() else slow.copy_(fast)
 
 
 def _keep(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.model import Preparation
+from napari_medseg.core.model import Model, Preparation
 from napari_medseg.learning.data import Dataset
 from napari_medseg.networks.weights import find_models, load_state, save_model
 
@@ -69,6 +69,13 @@ def advance(seen: Seen, samples: int) -> Seen:
     return {**seen, "steps": steps, "samples": seen["samples"] + samples, "runs": runs}
 
 
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Move averaged weights a little towards the current ones."""
+    for slow, fast in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        slow.lerp_(fast, 1 - keep) if slow.is_floating_point() else slow.copy_(fast)
+
+
 def release(
     out: Path,
     network: nn.Module,
@@ -79,6 +86,7 @@ def release(
     datasets: Sequence[Dataset],
     seen: Seen,
     what: str,
+    backbone: Model | None = None,
 ) -> None:
     """Write a model with a card that names its sets, their terms and every run that made it."""
     sets = {one.name: len(one.select("train")) for one in datasets}
@@ -107,6 +115,7 @@ def release(
         preparation=preparation,
         card=card,
         card_text="\n".join(lines),
+        backbone=backbone,
     )
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_medseg.networks.ridge import apply, fit, moments, pixel_features
+from napari_medseg.networks.ridge import Moments, apply, fit, moments, pixel_features
 from napari_medseg.networks.sam_decoder import Encoded
 
 _D = 32  # of a head: of its keys, and of its values
@@ -79,6 +79,29 @@ class Embedding(nn.Module):
         return Seen(coarse, middle, fine, plain, colour, valid)
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What is kept of I annotated images: enough to match any query with any of them.
+
+    Parameters
+    ----------
+    keys, values : (coarse, middle) of (I, heads, N, D)
+    counts : (coarse, middle) of (I, N)
+        Whether a place shows the picture, and not padding.
+    linear, learnt : Moments
+        For the linear heads.
+    masks : (I, 1, Y/4, X/4)
+        Share of each pixel that is the structure.
+    """
+
+    keys: tuple[Tensor, Tensor]
+    values: tuple[Tensor, Tensor]
+    counts: tuple[Tensor, Tensor]
+    linear: Moments
+    learnt: Moments
+    masks: Tensor
+
+
 class Matching(nn.Module):
     """Compares a query with all its examples at three scales.
 
@@ -92,46 +115,44 @@ class Matching(nn.Module):
 
     def __init__(self, channels: tuple[int, int, int]) -> None:
         super().__init__()
-        wide = (channels[2], channels[1])
-        self.places = nn.ModuleList(
-            Attention(c, heads, 4 // (1 + i)) for i, (c, heads) in enumerate(zip(wide, _HEADS, strict=True))
-        )
+        self.coarse = Attention(channels[2], _HEADS[0], 4)
+        self.middle = Attention(channels[1], _HEADS[1], 2)
         self.project = nn.Conv2d(channels[0], _FINE, 1)
         self.strength = nn.Parameter(torch.tensor(-4.0))
-        self.out_channels = (sum(_HEADS) + 3 + 1, _HEADS[1] * _D, _HEADS[0] * _D)
+        self.out_channels = (sum(_HEADS) + 4, _HEADS[1] * _D, _HEADS[0] * _D)
 
-    def forward(
-        self, query: Seen, shots: Seen, masks: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Match B queries with S examples each.
+    def remember(self, shots: Seen, masks: Tensor) -> Memory:
+        """Keep what matching needs of I annotated images; masks (I, 1, Y/4, X/4) are 0 to 1."""
+        coarse = self.coarse.remember(shots.sixteenth, masks, shots.valid)
+        middle = self.middle.remember(shots.eighth, masks, shots.valid)
+        with torch.no_grad():
+            linear = moments(shots.plain, masks, shots.valid)
+        learnt = moments(self._fine(shots), masks, shots.valid)
+        keys, values, counts = zip(coarse, middle, strict=True)
+        return Memory(keys, values, counts, linear, learnt, masks)
+
+    def forward(self, query: Seen, memory: Memory, members: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Match B queries, each with some of the remembered images.
 
         Parameters
         ----------
-        shots : Seen
-            Of B * S images, those of the first query first.
-        masks : (B * S, 1, Y/4, X/4)
-            Share of each pixel that is the structure.
-        present : (B, S)
-            1 where there is an example, 0 where the place is empty.
+        members : (B, S) long
+            Which images are examples of each query; -1 where there is none.
 
         Returns
         -------
         Maps at a quarter, an eighth and a sixteenth: (B, C, Y/4, X/4), ...; see `out_channels`.
         """
-        n, s = present.shape
-        coarse, coarse_maps = self.places[0](query.sixteenth, shots.sixteenth, masks, shots.valid, present)
-        middle, middle_maps = self.places[1](query.eighth, shots.eighth, masks, shots.valid, present)
-        weight = present.new_zeros(n, n * s)
-        weight[torch.arange(n).repeat_interleave(s), torch.arange(n * s)] = present.flatten()
-        linear = _linear(query.plain, shots.plain, masks, shots.valid, weight, 1e-3)
-        learnt = _linear(
-            self._fine(query), self._fine(shots), masks, shots.valid, weight, self.strength.exp()
-        )
-        many = present.sum(1).clamp(min=1)[:, None]
-        mean = (weight / many) @ masks.flatten(1)
-        any_at_all = (present.sum(1) > 0).to(mean.dtype)[:, None, None, None].expand_as(query.valid)
-        fine = [coarse_maps, middle_maps, linear, learnt, mean.view_as(query.valid), any_at_all]
-        return torch.cat(fine, 1), middle, coarse
+        coarse, coarse_maps = self.coarse(query.sixteenth, memory, 0, members)
+        middle, middle_maps = self.middle(query.eighth, memory, 1, members)
+        weight = membership(members, len(memory.masks), query.valid.dtype)
+        with torch.no_grad():
+            linear = _linear(memory.linear, weight, 1e-2, query.plain)
+        learnt = _linear(memory.learnt, weight, self.strength.exp(), self._fine(query))
+        many = weight.sum(1, keepdim=True)
+        mean = ((weight / many.clamp(min=1)) @ memory.masks.flatten(1)).view_as(query.valid)
+        is_any = (many > 0).to(mean.dtype)[:, :, None, None].expand_as(query.valid)
+        return torch.cat([coarse_maps, middle_maps, linear, learnt, mean, is_any], 1), middle, coarse
 
     def _fine(self, seen: Seen) -> Tensor:
         """Features for the learnt linear head, (B, F + 1, Y/4, X/4), with a mean square of 1."""
@@ -157,43 +178,48 @@ class Attention(nn.Module):
         self.value = nn.Conv2d(channels + patch**2, heads * (_D - patch**2), 1)
         self.nothing = nn.Parameter(torch.zeros(2, heads, 1, _D))
 
-    def forward(
-        self, query: Tensor, shots: Tensor, masks: Tensor, valid: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(B, C, Y, X) and (B * S, C, Y, X) to features (B, heads * D, Y, X) and masks at a quarter."""
-        n, s = present.shape
-        patches = F.pixel_unshuffle(masks * 2 - 1, self.patch)  # (B S, patch^2, Y, X)
-        learnt = self.value(torch.cat([shots, patches], 1))
-        learnt = learnt.unflatten(1, (self.heads, -1))
+    def remember(self, shots: Tensor, masks: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys and values (I, heads, N, D) of I images, and which places count (I, N)."""
+        patches = F.pixel_unshuffle(masks * 2 - 1, self.patch)  # (I, patch^2, Y, X)
+        learnt = self.value(torch.cat([shots, patches], 1)).unflatten(1, (self.heads, -1))
         copied = patches[:, None].expand(-1, self.heads, -1, -1, -1)
-        values = _tokens(torch.cat([copied, learnt], 2), n, s)
-        keys = _tokens(self.key(shots).unflatten(1, (self.heads, -1)), n, s)
+        values = torch.cat([copied, learnt], 2).flatten(3).transpose(2, 3)
+        keys = self.key(shots).unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
+        return keys, values, F.avg_pool2d(valid, self.patch).flatten(1) > 0.5
+
+    def forward(self, query: Tensor, memory: Memory, scale: int, members: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, Y, X) to features (B, heads * D, Y, X) and the masks found (B, heads, Y/4, X/4)."""
+        n = len(members)
         asked = self.ask(query).unflatten(1, (self.heads, -1)).flatten(3).transpose(2, 3)
-        counts = F.avg_pool2d(valid, self.patch).flatten(1) > 0.5  # (B S, N)
-        counts = (counts.view(n, s, -1) & (present > 0)[:, :, None]).flatten(1)
-        counts = F.pad(counts, (1, 0), value=True)[:, None, None]
         nothing = self.nothing[:, None].expand(-1, n, -1, -1, -1)
-        keys, values = torch.cat([nothing[0], keys], 2), torch.cat([nothing[1], values], 2)
+        keys, values = (
+            torch.cat([empty, _picked(part[scale], members)], 2)
+            for empty, part in zip(nothing, (memory.keys, memory.values), strict=True)
+        )
+        counts = memory.counts[scale][members.clamp(min=0)] & (members >= 0)[:, :, None]  # (B, S, N)
+        counts = F.pad(counts.flatten(1), (1, 0), value=True)[:, None, None]
         found = F.scaled_dot_product_attention(asked, keys, values, attn_mask=counts)
         found = found.transpose(2, 3).unflatten(3, query.shape[-2:])  # (B, heads, D, Y, X)
         maps = F.pixel_shuffle(found[:, :, : self.patch**2].flatten(1, 2), self.patch)
         return found.flatten(1, 2), maps
 
 
-def _linear(
-    query: Tensor, shots: Tensor, masks: Tensor, valid: Tensor, weight: Tensor, strength: float | Tensor
-) -> Tensor:
+def membership(members: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+    """(B, S) positions, -1 for none, to (B, n) with a 1 for each member."""
+    weight = torch.zeros(len(members), n + 1, dtype=dtype, device=members.device)
+    weight.scatter_(1, torch.where(members < 0, n, members), 1.0)
+    return weight[:, :n]
+
+
+def _linear(known: Moments, weight: Tensor, strength: float | Tensor, query: Tensor) -> Tensor:
     """Fit a linear head on each query's examples and apply it; 0 where there are none."""
-    if not len(shots):
-        return torch.zeros_like(query[:, :1])
-    weights = fit(moments(shots, masks, valid).total(weight), strength)
-    return apply(weights, query).clamp(-2, 2)
+    fitted = fit(known.total(weight), strength, balance=1.0)
+    return apply(fitted, query).clamp(-2, 2)
 
 
-def _tokens(x: Tensor, n: int, s: int) -> Tensor:
-    """(B S, heads, D, Y, X) to (B, heads, S * Y * X, D)."""
-    x = x.flatten(3).unflatten(0, (n, s))  # (B, S, heads, D, N)
-    return x.permute(0, 2, 1, 4, 3).flatten(2, 3)
+def _picked(part: Tensor, members: Tensor) -> Tensor:
+    """(I, heads, N, D) to the tokens of each query's examples, (B, heads, S * N, D)."""
+    return part[members.clamp(min=0)].permute(0, 2, 1, 3, 4).flatten(2, 3)
 
 
 def _block(channels: int) -> nn.Module:

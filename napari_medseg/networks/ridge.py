@@ -89,7 +89,8 @@ def fit(total: Moments, strength: float | Tensor = 1e-3, balance: float = 0.5) -
     size = products.shape[-1]
     mean = products.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None].clamp(min=1e-9)
     ridge = strength * mean * torch.eye(size, device=products.device, dtype=products.dtype)
-    return torch.linalg.solve(products + ridge, wanted)
+    factor = torch.linalg.cholesky(products + ridge)
+    return torch.cholesky_solve(wanted[..., None], factor)[..., 0]
 
 
 def apply(weights: Tensor, features: Tensor) -> Tensor:

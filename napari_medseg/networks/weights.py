@@ -138,6 +138,7 @@ def save_model(
     structures: tuple[str, ...] = (),
     card: Mapping[str, Any],
     card_text: str,
+    backbone: Model | None = None,
     half: bool = True,
 ) -> Model:
     """Write a model, by default in half precision: weights first, the description with their hash last."""
@@ -161,6 +162,7 @@ def save_model(
         "structures": list(structures),
         "preparation": asdict(preparation),
         "sha256": sha256_of(folder / WEIGHTS),
+        "backbone_sha256": backbone.sha256 if backbone else "",
         "card": dict(card),
     }
     _describe(folder, about)

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_medseg.core.errors import TaskError
+from napari_medseg.core.errors import TaskError, WeightsError
+from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job
 from napari_medseg.core.settings import with_overrides
 
-RECIPES = ("pretrain", "calibrate")
+RECIPES = ("pretrain", "calibrate", "segicl")
 
 
 def evaluate(pred: Path, truth: Path) -> Job[Any]:
@@ -56,16 +57,37 @@ def train(
             raise TaskError("The recipe calibrate has no settings and nothing to resume.")
         chosen = choose_device(device)
         return (yield from calibrate_sam(sources, Path(out), minutes=minutes, device=chosen, seed=seed))
-    from napari_medseg.learning.pretrain import Settings, pretrain
+    words: dict[str, Any] = {
+        "minutes": minutes,
+        "resume": resume,
+        "device": choose_device(device),
+        "seed": seed,
+    }
+    given = settings or {}
+    if recipe == "segicl":
+        from napari_medseg.learning import segicl
 
-    return (
-        yield from pretrain(
-            sources,
-            Path(out),
-            minutes=minutes,
-            resume=resume,
-            device=choose_device(device),
-            seed=seed,
-            settings=with_overrides(Settings(), settings or {}),
-        )
-    )
+        words |= {"backbone": _backbone(), "settings": with_overrides(segicl.Settings(), given)}
+        return (yield from segicl.train_segicl(sources, Path(out), **words))
+    from napari_medseg.learning import pretrain
+
+    words["settings"] = with_overrides(pretrain.Settings(), given)
+    return (yield from pretrain.pretrain(sources, Path(out), **words))
+
+
+def _backbone() -> Model:
+    """The compact SAM whose encoder others share: the last shipped one.
+
+    Raises
+    ------
+    WeightsError
+        If none is installed.
+    """
+    from napari_medseg.workflow.lookup import models
+
+    compact = [
+        m for m in models() if m.network == "sam" and "layout" not in m.numbers and m.origin == "shipped"
+    ]
+    if not compact:
+        raise WeightsError("There is no compact SAM to build on; install the package again, or pretrain one.")
+    return compact[-1]
