@@ -14,7 +14,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import Tensor, nn
 
 from napari_medseg.networks.attention import speed_up
-from napari_medseg.networks.two_way import answer, ground_of
+from napari_medseg.networks.two_way import Ground, answer, lay_out
 
 Arms = dict[str, Callable[[], Tensor]]
 Parts = dict[str, Arms]
@@ -112,22 +112,19 @@ def _decoding(size: Size, prompts: PromptEncoder, decoder: MaskDecoder, third: A
         sparse, dense = prompts((points, labels), None, None)
         return decoder(embedding, prompts.get_dense_pe(), sparse, dense, True)[0]
 
-    def lay_out() -> Any:
-        return ground_of(embedding, prompts.get_dense_pe(), prompts.no_mask_embed.weight[..., None, None])
-
-    def ours(ground: Any) -> Tensor:
-        sparse, _ = prompts((points, labels), None, None)
-        return answer(decoder, ground, sparse)[0][:, 1:]
+    def ours(laid: Ground) -> Tensor:
+        sparse, dense = prompts((points, labels), None, None)
+        return answer(decoder, laid.under(dense), sparse)[0][:, 1:]
 
     def others() -> Any:
         position = third.get_image_wide_positional_embeddings()
         sparse, dense = third.prompt_encoder(points[None], labels[None], None, None)
         return third.mask_decoder(embedding, position, sparse, dense, multimask_output=True)[0][:, 0]
 
-    ground = lay_out()
+    laid = lay_out(embedding, prompts.get_dense_pe())
     first: Arms = {"segment-anything": theirs}
-    following = first | {"napari-medseg": lambda: ours(ground)}
-    first["napari-medseg"] = lambda: ours(lay_out())
+    following = first | {"napari-medseg": lambda: ours(laid)}
+    first["napari-medseg"] = lambda: ours(lay_out(embedding, prompts.get_dense_pe()))
     more = {"transformers": others} if third is not None else {}
     title = f"Decoder {size.name}, {grid} x {grid}"
     return {f"{title}, first click": first | more, f"{title}, next clicks": following | more}

@@ -62,6 +62,7 @@ class Looks:
         self._volume: Volume | None = None
         self._limits = (0.0, 1.0)
         self._seen: tuple[Plane, int, Picture] | None = None
+        self._last: list[tuple[dict[str, Tensor], Encoded]] = []
         self._kept: OrderedDict[tuple[Plane, int, Frame], dict[str, Tensor]] = OrderedDict()
         self._bytes = 0
         self._notes: list[str] = []
@@ -95,8 +96,17 @@ class Looks:
             yield done
 
     def at(self, volume: Volume, plane: Plane, index: int, frame: Frame) -> Encoded:
-        """What the encoder makes of a frame of a slice."""
-        return _whole(self._look(volume, plane, [(index, frame)])[0], self.device)
+        """What the encoder makes of a frame of a slice.
+
+        Of the last two frames, a slice and a closer look, it is the very same object again, so that a network
+        may keep what it derives from it for the next click.
+        """
+        parts = self._look(volume, plane, [(index, frame)])[0]
+        for known, encoded in self._last:
+            if known is parts:
+                return encoded
+        self._last = [(parts, _whole(parts, self.device)), *self._last[:1]]
+        return self._last[0][1]
 
     def _look(self, volume: Volume, plane: Plane, spots: Sequence[Spot]) -> list[dict[str, Tensor]]:
         """Find frames in memory or on disk, or encode them."""
@@ -176,7 +186,7 @@ class Looks:
 
     def _forget(self) -> None:
         self._kept.clear()
-        self._seen, self._bytes = None, 0
+        self._seen, self._last, self._bytes = None, [], 0
 
     def _fall_back(self) -> None:
         """Go on with one slice at a time, then with the processor, and say so.
@@ -192,8 +202,7 @@ class Looks:
         if self.device == "cpu":
             raise TaskError("There is not enough memory for this image; close other programs and try again.")
         self._notes.append("The graphics card's memory is full; the processor goes on, more slowly.")
-        self._kept.clear()
-        self._bytes = 0
+        self._forget()
         self.device, self.network = "cpu", self.network.to("cpu")
 
 

@@ -12,7 +12,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
-from napari_medseg.networks.two_way import answer, both_ways, ground_of
+from napari_medseg.networks.two_way import Ground, answer, both_ways
 
 _HEADS = 8  # of the decoder's attention in every published checkpoint; no shape tells it
 
@@ -68,20 +68,15 @@ class OfficialMaskDecoder(MaskDecoder):
         """
         return self.embedding_encoder(embedding) + self.compress_vit_feat(early.permute(0, 3, 1, 2))
 
-    def decode(
-        self, embedding: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, fine: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def decode(self, ground: Ground, sparse: Tensor, fine: Tensor | None) -> tuple[Tensor, Tensor]:
         """Answer one prompt for each of P images.
 
         Parameters
         ----------
-        embedding : (P, D, Y/16, X/16)
-        position : (1, D, Y/16, X/16)
-            SAM's position encoding.
+        ground : Ground
+            P images with their embedded previous masks.
         sparse : (P, N, D)
             Prompt tokens.
-        dense : (P, D, Y/16, X/16)
-            The embedded previous mask.
         fine : (P, D/8, Y/4, X/4) or None
             From `fine_features`, for a decoder that has them.
 
@@ -97,13 +92,12 @@ class OfficialMaskDecoder(MaskDecoder):
         HQ-SAM adds its finer mask to the single answer or to the best alternative; here it is added to each
         of the four, so that all alternatives can be shown.
         """
-        ground = ground_of(embedding, position, dense)
         if fine is None:
             return answer(self, ground, sparse)
         learnt = torch.cat([self.iou_token.weight, self.mask_tokens.weight, self.hf_token.weight])
         tokens = torch.cat([learnt.expand(len(sparse), -1, -1), sparse], dim=1)
         hidden, image = both_ways(self.transformer, ground, tokens)
-        image = image.transpose(1, 2).reshape(embedding.shape)  # (P, YX, D) -> (P, D, Y, X)
+        image = image.transpose(1, 2).unflatten(2, ground.grid)  # (P, YX, D) -> (P, D, Y, X)
         drawn = self.output_upscaling(image)
         heads = self.output_hypernetworks_mlps
         weights = torch.stack([head(hidden[:, 1 + i]) for i, head in enumerate(heads)], 1)

@@ -21,6 +21,7 @@ from napari_medseg.networks.hq_decoder import OfficialMaskDecoder
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
 from napari_medseg.networks.tiny_vit import TinyViT
+from napari_medseg.networks.two_way import Ground, lay_out
 
 _SURE = 1e-3  # a pixel of the previous mask is in or out with this much doubt
 
@@ -101,6 +102,7 @@ class OfficialSam(nn.Module):
             mask_in_chans=mask_channels,
         )  # fmt: skip
         self.mask_decoder = OfficialMaskDecoder(**decoder)
+        self._laid: list[tuple[Tensor, Ground]] = []
 
     def encode(self, images: Tensor) -> Encoded:
         """Look at (B, 3, Y, X) prepared images once; any canvas whose sides are multiples of 16 will do.
@@ -121,23 +123,32 @@ class OfficialSam(nn.Module):
 
         Prompts of different length are answered apart, so that what one is padded with changes no other.
         """
-        grid = (encoded.embedding.shape[2], encoded.embedding.shape[3])
-        position = self.prompt_encoder.pe_layer(grid)[None]
+        laid = self._laid_out(encoded.embedding)
         dense = self._previous_mask(prompts.maps[:, 0])
         points, labels, n_tokens = _as_sam_asks(prompts)
-        tokens = self._tokens(points, labels, (16 * grid[0], 16 * grid[1]))
+        tokens = self._tokens(points, labels, (16 * laid.grid[0], 16 * laid.grid[1]))
         order, answers = [], []
         for n in n_tokens.unique().tolist():
             same = (n_tokens == n).nonzero()[:, 0]
-            part = encoded.take(same)
-            fine = part.stem[0] if part.stem else None
-            sparse = tokens[same, :n]
-            answers.append(self.mask_decoder.decode(part.embedding, position, sparse, dense[same], fine))
+            ground = (laid if len(tokens) == 1 else laid.take(same)).under(dense[same])
+            fine = encoded.stem[0][same] if encoded.stem else None
+            answers.append(self.mask_decoder.decode(ground, tokens[same, :n], fine))
             order.append(same)
         back = torch.cat(order).argsort()
         masks, quality = (torch.cat(parts)[back] for parts in zip(*answers, strict=True))
         masks, quality = _best_first(masks, quality) if self.best_first else (masks, quality)
         return masks, quality.clamp(0, 1)  # SAM's own head knows no limits
+
+    def _laid_out(self, embedding: Tensor) -> Ground:
+        """What depends on the images alone; of the last two embeddings it is kept, for the next click."""
+        learns = torch.is_grad_enabled()
+        for known, laid in () if learns else self._laid:
+            if known is embedding:
+                return laid
+        position = self.prompt_encoder.pe_layer((embedding.shape[2], embedding.shape[3]))[None]
+        laid = lay_out(embedding, position)
+        self._laid = [] if learns else [(embedding, laid), *self._laid[:1]]
+        return laid
 
     def _previous_mask(self, previous: Tensor) -> Tensor:
         """(P, Y/4, X/4) from -1 to 1 as (P, D, Y/16, X/16); "no mask" for each prompt that has none."""

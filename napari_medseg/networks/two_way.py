@@ -7,7 +7,7 @@ the image is never projected. The last layers run channels last, and pixels find
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
@@ -23,26 +23,30 @@ class Ground:
     Parameters
     ----------
     tokens : (P or 1, N, D)
-        Image embedding with the embedded previous mask.
+        Image embedding, with the embedded previous mask where there is one.
     position : (1, N, D)
         SAM's position encoding.
-    placed : (P or 1, N, D)
-        The sum of both.
     grid : (rows, columns)
         N is their product.
     """
 
     tokens: Tensor
     position: Tensor
-    placed: Tensor
     grid: tuple[int, int]
 
+    def under(self, dense: Tensor) -> Ground:
+        """The same image with an embedded previous mask, (P or 1, D, Y, X), added."""
+        return replace(self, tokens=self.tokens + dense.flatten(2).transpose(1, 2))
 
-def ground_of(embedding: Tensor, position: Tensor, dense: Tensor) -> Ground:
-    """Lay out an image, (P or 1, D, Y, X) each, for the prompts that share it."""
-    tokens = (embedding + dense).flatten(2).transpose(1, 2).contiguous()  # (P, D, Y, X) -> (P, N, D)
-    place = position.flatten(2).transpose(1, 2).contiguous()
-    return Ground(tokens, place, tokens + place, (embedding.shape[2], embedding.shape[3]))
+    def take(self, images: Tensor) -> Ground:
+        """Pick (or repeat) images by their (P,) position in the batch."""
+        return replace(self, tokens=self.tokens[images])
+
+
+def lay_out(embedding: Tensor, position: Tensor) -> Ground:
+    """Lay out images, (P or 1, D, Y, X) and (1, D, Y, X): all that depends on no prompt."""
+    tokens, place = (image.flatten(2).transpose(1, 2).contiguous() for image in (embedding, position))
+    return Ground(tokens, place, (embedding.shape[2], embedding.shape[3]))
 
 
 def answer(decoder: MaskDecoder, ground: Ground, sparse: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +61,7 @@ def answer(decoder: MaskDecoder, ground: Ground, sparse: Tensor) -> tuple[Tensor
 
 def both_ways(transformer: TwoWayTransformer, ground: Ground, prompts: Tensor) -> tuple[Tensor, Tensor]:
     """SAM's two-way transformer: (P, T, D) prompt tokens after it, and the image's (P, N, D)."""
-    tokens, image, placed = prompts, ground.tokens, ground.placed
+    tokens, image, placed = prompts, ground.tokens, ground.tokens + ground.position
     for block in transformer.layers:
         tokens = _among_tokens(block, tokens, prompts)
         tokens = block.norm2(tokens + _read(block.cross_attn_token_to_image, tokens + prompts, placed, image))

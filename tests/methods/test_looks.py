@@ -79,6 +79,20 @@ def test_fresh_kept_and_read_from_disk_are_the_same_to_the_bit(tmp_path: Path) -
         assert found.embedding.dtype == torch.float32
 
 
+def test_a_slice_and_a_closer_look_are_the_very_same_object_for_the_next_click(tmp_path: Path) -> None:
+    one, image = looks(Counting()), volume()
+    closer = one.frame(image, "axial", (8.0, 8.0, 24.0, 24.0))
+    for _ in range(2):
+        assert look(one, image) is look(one, image)
+        assert one.at(image, "axial", 2, closer) is one.at(image, "axial", 2, closer)
+    first = look(one, image)
+    for index in (0, 1):
+        look(one, image, index)
+    again = look(one, image)
+    assert again is not first and torch.equal(again.embedding, first.embedding)
+    assert look(one, volume(seed=1)) is not again
+
+
 def test_the_same_mask_fresh_kept_and_from_disk(tmp_path: Path) -> None:
     model, image = tiny_sam(tmp_path), volume()
     request = Request(image, "axial", (2,), task_of("t", ("a",)), (Box("a", "axial", 2, (5, 6), (30, 40)),))

@@ -123,6 +123,23 @@ def test_the_answer_is_that_of_the_authors_code(name: str) -> None:
     assert quality[0, 0].item() == pytest.approx(max(0.0, overlap), abs=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", SMALL)
+def test_a_next_click_on_the_same_image_is_answered_to_the_last_bit_as_the_first(name: str) -> None:
+    """Truth: the same prompts on a copy of the embedding, of which nothing is kept."""
+    network, other = network_of(name), picture(128).flip(2)
+    encoded, elsewhere = network.encode(picture(128)), network.encode(other)
+    for points, labels in (([[20.0, 30.0]], [1]), ([[50.0, 60.0], [9.0, 9.0]], [1, 0])):
+        prompts = asked(points, labels)
+        prompts.maps[0, 0] = torch.sin(torch.arange(1024).reshape(32, 32) * 0.1) * (len(points) - 1)
+        network.decode(elsewhere, prompts)
+        found = network.decode(encoded, prompts)
+        assert len(network._laid) == 2
+        fresh = network.decode(encoded.take(torch.tensor([0])), prompts)
+        for one, two in zip(found, fresh, strict=True):
+            assert torch.equal(one, two)
+
+
 @pytest.fixture(scope="module")
 def theirs() -> Sam:
     """segment-anything's own SAM in small, with the same weights as `network_of("sam")`."""

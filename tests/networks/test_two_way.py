@@ -5,7 +5,7 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
 
-from napari_medseg.networks.two_way import answer, ground_of
+from napari_medseg.networks.two_way import answer, lay_out
 
 GRID = (5, 6)
 
@@ -29,7 +29,7 @@ def theirs(decoder: MaskDecoder, *given: Tensor) -> tuple[Tensor, Tensor]:
 
 def ours(decoder: MaskDecoder, *given: Tensor) -> tuple[Tensor, Tensor]:
     embedding, position, sparse, dense = given
-    return answer(decoder, ground_of(embedding, position, dense), sparse)
+    return answer(decoder, lay_out(embedding, position).under(dense), sparse)
 
 
 POINTS = torch.tensor([[[20.0, 30.0]], [[70.0, 11.0]], [[3.0, 60.0]]])
@@ -60,11 +60,11 @@ def test_answers_are_those_of_segment_anything(
 @torch.no_grad()
 def test_one_ground_serves_many_prompts(parts: tuple[PromptEncoder, MaskDecoder, Tensor]) -> None:
     prompts, decoder, embedding = parts
-    position, none = prompts.get_dense_pe(), prompts.no_mask_embed.weight[..., None, None]
-    ground = ground_of(embedding, position, none)
+    position = prompts.get_dense_pe()
+    laid = lay_out(embedding, position)
     for i in range(3):
         sparse, dense = prompts((POINTS[i : i + 1], LABELS[i : i + 1]), None, None)
-        found, _ = answer(decoder, ground, sparse)
+        found, _ = answer(decoder, laid.under(dense), sparse)
         expected, _ = theirs(decoder, embedding, position, sparse, dense)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
