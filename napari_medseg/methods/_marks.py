@@ -134,20 +134,23 @@ def span_around(what: Pointed, shape: tuple[int, int], most: float) -> Span | No
 
 def keep_prompted(region: Region, what: Pointed) -> Region:
     """Keep the pieces under positive clicks; without clicks, those that touch the box or the mask so far."""
-    pieces, n = ndimage.label(region)
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    if not len(rows):
+        return region
+    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # the rest would only cost time
+    pieces, n = ndimage.label(region[part])
     if n < 2:
         return region
-    wanted = np.zeros(region.shape, bool)
-    if what.positive.any():
-        rows, columns = np.floor(what.points[what.positive]).astype(int).T
-        inside = (rows >= 0) & (rows < region.shape[0]) & (columns >= 0) & (columns < region.shape[1])
-        wanted[rows[inside], columns[inside]] = True
-        keep = np.unique(pieces[wanted])
-        if keep.any():
-            return np.isin(pieces, keep[keep > 0])
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    return np.isin(pieces, np.flatnonzero(sizes >= 0.1 * sizes.max()))
+    at = np.floor(what.points[what.positive]).astype(int) - (rows[0], columns[0])
+    row, column = at[((at >= 0) & (at < pieces.shape)).all(1)].T
+    wanted = np.setdiff1d(pieces[row, column], 0)
+    if not len(wanted):
+        sizes = np.bincount(pieces.ravel())
+        sizes[0] = 0
+        wanted = np.flatnonzero(sizes >= 0.1 * sizes.max())
+    kept = np.zeros_like(region)
+    kept[part] = np.isin(pieces, wanted)
+    return kept
 
 
 def _inside_lasso(lasso: Lasso, shape: tuple[int, int]) -> Region:

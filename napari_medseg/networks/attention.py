@@ -102,11 +102,12 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, down: Tensor, across: Tensor) -> Te
     ------
     Li et al., MViTv2, CVPR 2022, eq. 4: the bias of a query is its product with both positions.
     """
-    asked, keys, values = (t.flatten(0, 1).flatten(1, 2) for t in (q, k, v))  # (G, N, c)
     by_row, by_column = _biases(q.flatten(0, 1), down, across)
-    if _is_frugal(q):
+    if _is_frugal(q) and by_row.shape[0] * by_row.shape[1] ** 2 > SCORES:
+        asked, keys, values = (t.flatten(0, 1).flatten(1, 2) for t in (q, k, v))  # (G, N, c)
         return _attend_in_place(asked, keys, values, by_row, by_column).view_as(q)
-    bias = (by_row + by_column).flatten(2)
+    bias = (by_row + by_column).flatten(2).unflatten(0, q.shape[:2])  # (B, heads, N, N)
+    asked, keys, values = (t.flatten(2, 3) for t in (q, k, v))
     return F.scaled_dot_product_attention(asked, keys, values, attn_mask=bias).view_as(q)
 
 
