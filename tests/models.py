@@ -21,3 +21,29 @@ def tiny_sam(folder: Path) -> Model:
         folder / "tiny-sam", CompactSam.tiny(), kind="sam", numbers=numbers,
         preparation=Preparation(long_side=64), card={}, card_text="# tiny-sam\n",
     )  # fmt: skip
+
+
+def tiny_segicl(folder: Path) -> Model:
+    """SegICL with random weights on the features of the tiny SAM."""
+    from dataclasses import replace
+
+    import torch
+
+    from napari_medseg.networks.segicl import SegICL
+    from napari_medseg.networks.weights import save_model
+
+    backbone = tiny_sam(folder)
+    torch.manual_seed(0)
+    network = SegICL.tiny()
+    for layer in network.parameters():  # MONAI begins with an output of zeros, which would hide the noise
+        if layer.abs().sum() == 0:
+            torch.nn.init.normal_(layer, std=0.1)
+    numbers = {
+        "seen": [8, 16, 32], "matched": [8, 8, 8], "channels": [16, 16, 16], "width": 32, "depth": 1,
+        "heads": 2, "n_state": 4, "state": 16,
+    }  # fmt: skip
+    model = save_model(
+        folder / "tiny-segicl", network, kind="segicl", numbers=numbers, backbone=backbone,
+        preparation=Preparation(long_side=64), card={}, card_text="# tiny-segicl\n",
+    )  # fmt: skip
+    return replace(model, backbone=backbone)

@@ -141,7 +141,7 @@ def train_segicl(
         if time.monotonic() - last_saved > 300:
             _keep(out, parts, backbone, numbers, datasets, seen)
             last_saved = time.monotonic()
-        yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers=running)
+        yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers=dict(running))
     _keep(out, parts, backbone, numbers, datasets, seen)
     return out
 
@@ -162,7 +162,7 @@ def _losses(
         for name in ("images", "masks", "valid")
     )
     n_shots = int(random.choice(_SHOTS, p=_CHANCE))
-    members, text = _asked(studies, masks, n_shots, random)
+    members, text = who_explains_whom(studies, masks, n_shots, random)
     preparation = backbone.preparation
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (preparation.mean, preparation.std))
     with torch.no_grad():
@@ -187,7 +187,7 @@ def _losses(
     }
 
 
-def _asked(
+def who_explains_whom(
     studies: Sequence[Study], masks: Tensor, n_shots: int, random: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Who explains whom: members (B, S), -1 for none, and what is said in words (B, W)."""

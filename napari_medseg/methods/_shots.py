@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from napari_medseg.networks.sam_decoder import Encoded
 
+_CLOSER = 1.8  # sides of a structure that a closer look shows
 _MOST_KEPT = 400  # slices, about 0.4 MB each
-Spot = tuple[int, Plane, int]  # volume, plane, slice
+Spot = tuple[int, Plane, int, Frame]  # volume, plane, slice and the part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +82,15 @@ class Shots:
     def __init__(self, looks: Looks) -> None:
         self.looks = looks
         self._views: OrderedDict[Spot, View] = OrderedDict()
-        self._shots: OrderedDict[tuple[Spot, int], Shot] = OrderedDict()
+        self._shots: OrderedDict[tuple[int, Plane, int, int], Shot] = OrderedDict()
 
-    def view(self, volume: Volume, plane: Plane, index: int) -> View:
-        """Look at a whole slice, or remember it."""
+    def view(self, volume: Volume, plane: Plane, index: int, frame: Frame | None = None) -> View:
+        """Look at a whole slice, or at a part of it, or remember it."""
         from napari_medseg.networks.features import image_features
 
-        spot = (id(volume), plane, index)
+        frame = frame or self.looks.frame(volume, plane)
+        spot = (id(volume), plane, index, frame)
         if spot not in self._views:
-            frame = self.looks.frame(volume, plane)
             encoded = self.looks.at(volume, plane, index, frame)
             features = image_features(encoded, frame.size, frame.long_side).cpu().numpy()
             self._views[spot] = View(volume, plane, index, frame, encoded, _unit(features))
@@ -97,6 +98,26 @@ class Shots:
         while len(self._views) > _MOST_KEPT:
             self._views.popitem(last=False)
         return self._views[spot]
+
+    def look(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[NDArray[np.float32]]:
+        """Look at whole slices; returns what tells them apart, (N, F)."""
+        found = []
+        for number, index in enumerate(slices):
+            yield Progress(number / len(slices), f"Looking at slice {index}")
+            found.append(self.view(volume, plane, index).described)
+        yield Progress(1.0, "Ready")
+        return np.stack(found)
+
+    def closer(self, shot: Shot, name: str) -> Shot:
+        """The same example, looking closer at one of its structures."""
+        view = shot.view
+        key = ("closer", name)
+        if key not in shot.made:
+            frame = self.looks.frame(view.volume, view.plane, span_of(shot.regions[name]))
+            seen = self.view(view.volume, view.plane, view.index, frame)
+            shot.made[key] = Shot(seen, shot.mask, shot.regions)
+        found: Shot = shot.made[key]
+        return found
 
     def gather(self, request: Request) -> Job[list[Shot]]:
         """Look at every annotated slice of the examples, the volume's own first.
@@ -123,7 +144,7 @@ class Shots:
 
     def _shot(self, example: Example, plane: Plane, index: int, names: Sequence[str]) -> Shot:
         """One annotated slice, the same object while volume and mask stay the same."""
-        key = ((id(example.volume), plane, index), id(example.mask))
+        key = (id(example.volume), plane, index, id(example.mask))
         known = self._shots.get(key)
         if known is None or not set(names) & set(example.mask.names) <= set(known.regions):
             view = self.view(example.volume, plane, index)
@@ -133,6 +154,14 @@ class Shots:
         while len(self._shots) > _MOST_KEPT:
             self._shots.popitem(last=False)
         return known
+
+
+def span_of(region: Region) -> tuple[float, float, float, float]:
+    """The part of a slice around a structure: as far beyond it as nearly its own size."""
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
+    reach = max(_CLOSER * (max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1) / 2, 16.0)
+    return middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach
 
 
 def showing(shot: Shot, name: str) -> bool:

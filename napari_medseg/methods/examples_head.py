@@ -80,18 +80,11 @@ class ExamplesHead:
 
     def prepare(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[None]:
         """Encode slices, so that they are answered at once."""
-        for number, index in enumerate(slices):
-            yield Progress(number / len(slices), f"Looking at slice {index}")
-            self.shots.view(volume, plane, index)
-        yield Progress(1.0, "Ready")
+        yield from self.shots.look(volume, plane, slices)
 
     def describe(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[NDArray[np.float32]]:
         """What tells slices apart, (N, F), for choosing which to annotate."""
-        found = []
-        for number, index in enumerate(slices):
-            yield Progress(number / len(slices), f"Looking at slice {index}")
-            found.append(self.shots.view(volume, plane, index).described)
-        return np.stack(found)
+        return (yield from self.shots.look(volume, plane, slices))
 
     def segment(self, request: Request) -> Job[Segmentation]:
         """Outline on every slice what looks like the examples.
@@ -162,9 +155,12 @@ class ExamplesHead:
         return level.numpy(), truth.numpy()
 
     def _solve(self, known: Sequence[Moments]) -> Tensor:
-        from napari_medseg.networks.ridge import fit, join
+        import torch
 
-        return fit(join(known), self.settings.strength, balance=1.0)
+        from napari_medseg.networks.ridge import Moments, fit
+
+        total = Moments.stack(known).total(torch.ones(1, len(known)))
+        return fit(total, self.settings.strength, balance=1.0)
 
     def _answer(self, head: Head, view: View) -> Answer:
         """Cut what the head says of a slice, and drop specks."""

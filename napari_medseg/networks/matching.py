@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -100,6 +101,19 @@ class Memory:
     linear: Moments
     learnt: Moments
     masks: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence[Memory]) -> Memory:
+        """Put what is kept of several sets of images together."""
+
+        def scale(name: str, i: int) -> Tensor:
+            return torch.cat([getattr(one, name)[i] for one in parts])
+
+        keys, values, counts = ((scale(name, 0), scale(name, 1)) for name in ("keys", "values", "counts"))
+        linear, learnt = (
+            Moments.stack([getattr(one, name) for one in parts]) for name in ("linear", "learnt")
+        )
+        return cls(keys, values, counts, linear, learnt, torch.cat([one.masks for one in parts]))
 
 
 class Matching(nn.Module):

@@ -40,14 +40,11 @@ class Moments:
 
         return Moments(added(self.products), added(self.sums), added(self.counts))
 
-
-def join(known: Sequence[Moments]) -> Moments:
-    """Add up the moments of some images, each (1, ...)."""
-    return Moments(
-        torch.stack([one.products for one in known]).sum(0),
-        torch.stack([one.sums for one in known]).sum(0),
-        torch.stack([one.counts for one in known]).sum(0),
-    )
+    @classmethod
+    def stack(cls, parts: Sequence[Moments]) -> Moments:
+        """Put the moments of several sets of images (I, ...) together."""
+        products, sums, counts = zip(*((one.products, one.sums, one.counts) for one in parts), strict=True)
+        return cls(torch.cat(products), torch.cat(sums), torch.cat(counts))
 
 
 def moments(features: Tensor, inside: Tensor, valid: Tensor) -> Moments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -136,6 +137,9 @@ def build(
         )
     # A method without a network runs on the CPU, and torch is not loaded to learn that.
     idle = not chosen.network and device in ("auto", "cpu")
+    if found is not None and found.backbone_sha256:
+        fitting = (model for model in models(session) if model.sha256 == found.backbone_sha256)
+        found = replace(found, backbone=next(fitting, None))
     return chosen.build(values, found, "cpu" if idle else choose_device(device))
 
 
