@@ -51,6 +51,13 @@ class Asker:
         slices = method.prepare(question.work.volume, question.plane, question.slices)
         yield from self._timed(question, slices)
 
+    def suggest(self, question: Question, session: Session | None) -> Job[int | None]:
+        """Which slice to annotate first; None where the method cannot say."""
+        method, _ = yield from self._method(question, session)
+        if not isinstance(method, workflow.Describes):
+            return None
+        return (yield from workflow.suggest_slice(method, question.work.volume, question.plane))
+
     def is_ready(self, question: Question) -> bool:
         """Whether the method was made ready before."""
         return _key(question) in self._ready
@@ -71,7 +78,7 @@ class Asker:
         choice, key = question.choice, _key(question)
         if key not in self._ready:
             yield Progress(0.0, "Loading the model")
-            wanted = None if question.promptable else question.work.asked
+            wanted = None if _fits_all(question) else question.work.asked
             model = workflow.model_for(choice.method, choice.model, session, wanted)
             method = workflow.build(
                 choice.method, model=choice.model, settings=choice.settings, session=session, task=wanted
@@ -82,4 +89,9 @@ class Asker:
 
 def _key(question: Question) -> Any:
     """What tells two methods made ready apart."""
-    return question.choice.key, () if question.promptable else question.work.asked.structure_names
+    return question.choice.key, () if _fits_all(question) else question.work.asked.structure_names
+
+
+def _fits_all(question: Question) -> bool:
+    """Whether the method is the same whatever structures are asked for."""
+    return question.promptable or question.learns

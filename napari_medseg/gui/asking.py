@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from napari_medseg.core.correction import Fixed
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Region, slab
 from napari_medseg.core.prompts import MaskPrompt, Prompt
-from napari_medseg.core.request import Request, Segmentation
+from napari_medseg.core.request import Example, Request, Segmentation
 from napari_medseg.core.settings import as_record, with_overrides
 from napari_medseg.gui import edits
 from napari_medseg.gui.acts import Change
@@ -40,7 +40,8 @@ class Choice:
 class Question:
     """What is asked: which slices, for which structures, and whether a person just pointed there.
 
-    `filling` asks for the current structure between its outlined slices, without a prompt.
+    `filling` asks for the current structure between its outlined slices, without a prompt. `examples` are
+    made when they are wanted, on the inference thread.
     """
 
     work: Work
@@ -49,11 +50,17 @@ class Question:
     slices: tuple[int, ...]
     pointed: bool = False
     filling: bool = False
+    examples: Callable[[], tuple[Example, ...]] = tuple
 
     @property
     def promptable(self) -> bool:
         """Whether the method wants prompts."""
         return workflow.menu()[self.choice.method].way == "prompt"
+
+    @property
+    def learns(self) -> bool:
+        """Whether the method learns from examples, of whatever structures."""
+        return workflow.menu()[self.choice.method].way == "examples"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +83,7 @@ def request(question: Question) -> Request:
         slices=question.slices,
         task=work.asked,
         prompts=prompts,
+        examples=question.examples() if question.learns else (),
         previous=result_so_far(question),
         fixed={name: value for name in wanted if (value := fixed_for(question, name)) is not None},
     )
@@ -203,18 +211,6 @@ def outlined(work: Work, plane: Plane) -> tuple[int, ...]:
         if (name, owner) == (work.current, plane):
             (there.add if pending.voxels else there.discard)(index)
     return tuple(sorted(there))
-
-
-def least_sure(work: Work, plane: Plane, index: int) -> Pending | None:
-    """The proposal on a slice of which least is expected, None where nobody says."""
-    there = [p for (_, o, i), p in work.pending.items() if (o, i) == (plane, index)]
-    return min((p for p in there if p.quality is not None), key=lambda p: p.quality or 0.0, default=None)
-
-
-def found_any(work: Work, plane: Plane, slices: Iterable[int]) -> bool:
-    """Whether anything is proposed on these slices."""
-    wanted = set(slices)
-    return any(p.voxels for (_, o, i), p in work.pending.items() if o == plane and i in wanted)
 
 
 def _on_slice(mask: Mask, answer: Answer, spot: Spot) -> Region:

@@ -208,7 +208,7 @@ class Deeds(QObject):
 
     def choose(self, choice: Any) -> None:
         """Make masks another way."""
-        self.enquiry.choice = choice
+        self.enquiry.choose(choice)
 
     def look_around(self) -> None:
         """After the panel is open: take up an image that is there, and ask about unfinished work."""

@@ -97,6 +97,11 @@ class Display:
         """Displayed dimension a plane's slices are counted along."""
         return self.axes.index(self.geometry.axis_of(plane))
 
+    def position(self, plane: Plane, index: int) -> int:
+        """Place of a slice in its plane as napari counts, from 0; the way back is the same."""
+        dim = self.dim_of(plane)
+        return self.shape[dim] - 1 - index if self.flipped[dim] else index
+
     def order(self, plane: Plane) -> tuple[int, int, int]:
         """`viewer.dims.order` that shows a plane upright."""
         dim = self.dim_of(plane)

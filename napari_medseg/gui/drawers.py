@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QToolB
 
 from napari_medseg.gui.style import mark
 
-_TALL = 172  # pixels a drawer takes when open
+_TALL = 172  # pixels a drawer takes when open, unless it asks for more
 
 
 class Drawers(QWidget):
@@ -21,12 +21,12 @@ class Drawers(QWidget):
         super().__init__(parent)
         self.buttons: dict[str, QToolButton] = {}
         self._contents: dict[str, QWidget] = {}
+        self._tall: dict[str, int] = {}
         self._titles = QHBoxLayout()
         self._titles.setSpacing(4)
         self._area = QScrollArea(self)
         self._area.setWidgetResizable(True)
         self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._area.setFixedHeight(_TALL)
         self._area.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -34,8 +34,8 @@ class Drawers(QWidget):
         column.addLayout(self._titles)
         column.addWidget(self._area)
 
-    def add(self, name: str, title: str, content: QWidget) -> None:
-        """Add a drawer."""
+    def add(self, name: str, title: str, content: QWidget, tall: int = _TALL) -> None:
+        """Add a drawer, which takes so many pixels when it is open."""
         button = QToolButton(self)
         button.setText(title)
         button.setCheckable(True)
@@ -45,7 +45,7 @@ class Drawers(QWidget):
         button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
         button.clicked.connect(lambda checked: self.open(name if checked else ""))
         self.buttons[name] = button
-        self._contents[name] = content
+        self._contents[name], self._tall[name] = content, tall
         content.hide()
         self._titles.addWidget(button)
 
@@ -70,6 +70,7 @@ class Drawers(QWidget):
             button.setChecked(key == name)
             button.setArrowType(Qt.ArrowType.DownArrow if key == name else Qt.ArrowType.RightArrow)
         if name:
+            self._area.setFixedHeight(self._tall[name])
             self._area.setWidget(self._contents[name])
             self._contents[name].show()
         self._area.setVisible(bool(name))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
+from napari_medseg.core.geometry import Plane
 from napari_medseg.core.likeness import FOREIGN
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.progress import Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt, slice_of
+from napari_medseg.core.request import Example
 from napari_medseg.gui import asking, edits
 from napari_medseg.gui.acts import Act
 from napari_medseg.gui.asker import Asker
@@ -31,6 +34,12 @@ class Enquiry(QObject):
     ----------
     choice : Choice
         How a mask is made.
+    pointing : Choice
+        How prompts are answered: by the choice, or by the last one that takes prompts.
+    examples : callable
+        The examples in hand now, to be made on the inference thread.
+    counted : callable
+        A sentence with its slice numbers as they are on screen, given the plane.
     asker : Asker
         The methods made ready so far.
     """
@@ -46,13 +55,22 @@ class Enquiry(QObject):
         super().__init__(parent)
         self.bench = bench
         self.worker = Worker("medseg inference", self)
-        self.choice = Choice("threshold")
+        self.choice = self.pointing = Choice("threshold")
+        self.examples: Callable[[], Callable[[], tuple[Example, ...]]] = lambda: tuple
+        self.counted: Callable[[Plane, str], str] = lambda _plane, sentence: sentence
         self.asker = Asker()
         self._answer: Answer | None = None
         self._parts: Parts | None = None
         self._ticket: Ticket | None = None
         self._warming: Ticket | None = None
         bench.upset.connect(self._halt)
+
+    def choose(self, choice: Choice) -> None:
+        """Make masks another way."""
+        self.choice = choice
+        entry = workflow.menu().get(choice.method)
+        if entry is not None and entry.way == "prompt":
+            self.pointing = choice
 
     @property
     def busy(self) -> bool:
@@ -83,14 +101,14 @@ class Enquiry(QObject):
         act = self.bench.do("prompt", edits.prompt(work, given))
         axis = work.volume.geometry.axis_of(given.plane)
         slices = (slice_of(given, axis),)
-        self._ask(Question(self.bench.in_hand(), self.choice, given.plane, slices, pointed=True), act)
+        self._ask(Question(self.bench.in_hand(), self.pointing, given.plane, slices, pointed=True), act)
 
     def change_prompts(self, given: tuple[Prompt, ...]) -> None:
         """Take the prompts of this plane, but for masks, as a person changed them in napari's own layers."""
         work, plane, here = self.bench.in_hand(), self.bench.plane, self.bench.index
         act = self.bench.do("prompt", edits.change_prompts(work, plane, given))
         if (work.current, plane, here) in self.bench.in_hand().prompted(plane, here):
-            self._ask(Question(self.bench.in_hand(), self.choice, plane, (here,), pointed=True), act)
+            self._ask(Question(self.bench.in_hand(), self.pointing, plane, (here,), pointed=True), act)
 
     def prompt_with_mask(self) -> None:
         """Give the method the outline of this slice, or of the one beside it, as a first guess."""
@@ -107,7 +125,8 @@ class Enquiry(QObject):
 
     def run(self, slices: Iterable[int]) -> None:
         """Ask the method for these slices of the plane on screen."""
-        self._ask(Question(self.bench.in_hand(), self.choice, self.bench.plane, tuple(slices)))
+        work, plane = self.bench.in_hand(), self.bench.plane
+        self._ask(Question(work, self.choice, plane, tuple(slices), examples=self.examples()))
 
     def fill(self) -> None:
         """Fill the slices between those of this plane that carry the current structure."""
@@ -174,14 +193,14 @@ class Enquiry(QObject):
         self._ticket = self.worker.start(
             lambda: self.asker.job(question, self.bench.memory.session),
             done=lambda answer: self._answered(answer, act),
-            tell=self._told,
-            failed=self._failed,
+            tell=lambda step: self._told(step, question.plane),
+            failed=lambda said: self._failed(self.counted(question.plane, said)),
         )
         self.progressed.emit(0.0, "Starting")
 
-    def _told(self, step: Progress) -> None:
+    def _told(self, step: Progress, plane: Plane) -> None:
         """Show how far it is, and what is found already."""
-        self.progressed.emit(step.done, step.message)
+        self.progressed.emit(step.done, self.counted(plane, step.message))
         if self._parts is not None and step.partial is not None:
             self._parts.take(step.partial)
 
@@ -218,7 +237,7 @@ class Enquiry(QObject):
         if FOREIGN in notes:
             self.warned.emit(FOREIGN)
         told = " ".join(note for note in notes if note != FOREIGN)
-        if not told and not asking.found_any(work, question.plane, question.slices):
+        if not told and not work.found_any(question.plane, question.slices):
             told = "Nothing was found there; point again, or choose another method."
         if told:
-            self.said.emit(told)
+            self.said.emit(self.counted(question.plane, told))

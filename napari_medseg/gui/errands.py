@@ -9,6 +9,8 @@ from napari_medseg import workflow
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.volume import Volume
+from napari_medseg.gui.example_pictures import example_picture
+from napari_medseg.gui.example_pieces import Other
 
 if TYPE_CHECKING:
     from napari_medseg.core.model import Model
@@ -30,3 +32,22 @@ def write(mask: Mask, volume: Volume, path: Path) -> Job[Path]:
     """Write the accepted mask to a file."""
     yield Progress(0.2, "Writing the mask")
     return workflow.save_mask(mask.copy(), volume, path)
+
+
+def examples_drawn(reading: Job[workflow.Examples]) -> Job[tuple[list[Other], tuple[str, ...]]]:
+    """Read examples and draw a picture of each; returns them with what to say."""
+    read = yield from reading
+    found = []
+    for n, example in enumerate(read.examples):
+        yield Progress(n / len(read.examples), "Drawing the examples")
+        case = read.cases[n] if read.cases else ""
+        other = Other(example, example.volume.name, case, example_picture(example))
+        assert other.key  # worked out here, as it looks at pixels
+        found.append(other)
+    return found, read.notes
+
+
+def n_accepted_elsewhere(session: Session, case: str) -> Job[int]:
+    """How many slices are accepted in the other cases of a session."""
+    yield Progress(0.0, "Looking through the session")
+    return sum(record.n_reviewed for record in workflow.other_cases(session, case))

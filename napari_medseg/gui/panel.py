@@ -16,6 +16,8 @@ from napari_medseg.gui import keys
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.deeds import Deeds
 from napari_medseg.gui.enquiry import Enquiry
+from napari_medseg.gui.example_deeds import ExampleDeeds
+from napari_medseg.gui.example_set import ExampleSet
 from napari_medseg.gui.hand import Hand
 from napari_medseg.gui.memory import Memory
 from napari_medseg.gui.opening import Opening
@@ -52,13 +54,15 @@ class Panel(QWidget):
         self.sections = Sections(self)
         self.presenter = Presenter(self.sections, self.bench, self.enquiry, self.canvas)
         self.deeds = Deeds(self.presenter, self.hand, self.memory, self.opening)
+        self.lessons = ExampleDeeds(self.presenter, ExampleSet(self.bench), self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.sections)
         self._connect_inside()
         self._connect_case()
         self._connect_work()
-        keys.bind(self, {name: self._guard(act) for name, act in self.deeds.actions().items()})
+        self._connect_examples()
+        keys.bind(self, {name: self._guard(act) for name, act in self._actions().items()})
         self.sections.set_theme(napari_viewer.theme)
         self.presenter.show()
         menu = workflow.menu()
@@ -97,7 +101,8 @@ class Panel(QWidget):
         self.bench.said.connect(say)
         self.enquiry.said.connect(say)
         self.enquiry.warned.connect(self.sections.show_caution)
-        for source in (self.enquiry, self.opening):
+        self.enquiry.counted = self.presenter.counted
+        for source in (self.enquiry, self.opening, self.lessons):
             source.progressed.connect(shown.show_progress)
             source.ended.connect(self._idle)
             source.failed.connect(self._alarm)
@@ -129,7 +134,7 @@ class Panel(QWidget):
 
     def _connect_work(self) -> None:
         """From tools, methods and the proposal bar to what they do."""
-        s, deeds, act, guard = self.sections, self.deeds, self.deeds.actions(), self._guard
+        s, deeds, act, guard = self.sections, self.deeds, self._actions(), self._guard
         s.tools.tool_requested.connect(guard(deeds.take_tool))
         s.tools.mask_requested.connect(guard(act["mask"]))
         s.tools.sign_requested.connect(deeds.set_sign)
@@ -137,7 +142,7 @@ class Panel(QWidget):
         s.tools.tidy_requested.connect(guard(deeds.tidy))
         s.get_mask.run_requested.connect(guard(deeds.run))
         s.get_mask.fill_requested.connect(guard(act["fill"]))
-        s.get_mask.cancel_requested.connect(deeds.cancel)
+        s.get_mask.cancel_requested.connect(act["cancel"])
         s.get_mask.choice_changed.connect(deeds.choose)
         s.get_mask.method_changed.connect(deeds.choose_method)
         for name in ("accept", "accept_all", "discard", "discard_all", "next", "undo"):
@@ -145,11 +150,36 @@ class Panel(QWidget):
         s.proposal.alternative_requested.connect(guard(self.enquiry.show_alternative))
         s.proposal.slice_requested.connect(deeds.go_to)
 
+    def _connect_examples(self) -> None:
+        """From the drawer of examples to what it does."""
+        drawer, lessons, guard = self.sections.examples, self.lessons, self._guard
+        lessons.said.connect(self.sections.message.say)
+        drawer.slice_requested.connect(guard(lessons.add_slice))
+        drawer.pair_requested.connect(guard(lessons.add_pair))
+        drawer.folder_requested.connect(guard(lessons.add_folder))
+        drawer.session_requested.connect(guard(lessons.add_accepted))
+        drawer.joins_changed.connect(lessons.examples.set_joins)
+        drawer.careful_changed.connect(lessons.set_careful)
+        drawer.remove_requested.connect(lessons.examples.remove)
+        drawer.clear_requested.connect(lessons.examples.clear)
+        drawer.go_requested.connect(guard(lessons.go_to_first))
+        self.sections.get_mask.method_changed.connect(lessons.choose_method)
+        self.sections.get_mask.choice_changed.connect(lambda _choice: lessons.show_choice())
+
+    def _actions(self) -> dict[str, Callable[[], Any]]:
+        """What each key does; cancel stops reading examples too."""
+
+        def cancel() -> None:
+            self.deeds.cancel()
+            self.lessons.cancel()
+
+        return {**self.deeds.actions(), "cancel": cancel}
+
     def _alarm(self, sentence: str) -> None:
         self.sections.message.say(sentence, alarm=True)
 
     def _idle(self) -> None:
-        if not (self.enquiry.busy or self.opening.busy):
+        if not (self.enquiry.busy or self.opening.busy or self.lessons.busy):
             self.sections.get_mask.runs.show_idle()
             self.presenter.show_place()
 
@@ -158,7 +188,10 @@ class Panel(QWidget):
 
     def _end_with_the_window(self) -> None:
         """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
-        parts = (self.hand, self.canvas, self.opening, self.deeds.ahead, self.enquiry, self.memory)
+        parts = (
+            *(self.hand, self.canvas, self.opening, self.lessons),
+            *(self.deeds.ahead, self.enquiry, self.memory),
+        )
         theme, on_theme = self.viewer.events.theme, self._on_theme
         ended: list[bool] = []
 

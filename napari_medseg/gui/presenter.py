@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_medseg.core.geometry import Geometry
-from napari_medseg.gui.asking import least_sure
+from napari_medseg.core.geometry import Geometry, Plane
 from napari_medseg.gui.bench import Bench
+from napari_medseg.gui.counting import counted
 from napari_medseg.gui.enquiry import Enquiry
 from napari_medseg.gui.proposal_section import Shown
 from napari_medseg.gui.screen import Screen
@@ -55,7 +55,7 @@ class Presenter:
         if answer is not None and answer.question.plane == plane and index in answer.question.slices:
             alternatives = tuple(a.quality for a in answer.result.alternatives)
         n = work.volume.n_slices(plane)
-        last, unsure = self.bench.history.last, least_sure(work, plane, index)
+        last, unsure = self.bench.history.last, work.least_sure(plane, index)
         shown = Shown(
             states=self.states(),
             here=self.position(index),
@@ -93,10 +93,13 @@ class Presenter:
 
     def position(self, index: int) -> int:
         """Place of an array index among the slices as napari counts them, and back again."""
-        work = self.bench.work
-        if work is None or not self._turned():
-            return index
-        return work.volume.n_slices(self.bench.plane) - 1 - index
+        display = self.screen.display
+        return index if display is None else display.position(self.bench.plane, index)
+
+    def counted(self, plane: Plane, sentence: str) -> str:
+        """A sentence about slices with their numbers as they are on screen."""
+        display = self.screen.display
+        return sentence if display is None else counted(sentence, display, plane)
 
     def next_position(self) -> int | None:
         """The next slice worth a look, None when there is no other."""

@@ -6,6 +6,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from napari_medseg.gui.case_section import CaseSection
 from napari_medseg.gui.drawers import Drawers, Message
+from napari_medseg.gui.examples_drawer import TALL, ExamplesDrawer
 from napari_medseg.gui.get_mask_section import GetMaskSection
 from napari_medseg.gui.learn_section import LearnSection
 from napari_medseg.gui.proposal_section import ProposalSection
@@ -33,6 +34,8 @@ class Sections(QWidget):
         self.learn = LearnSection(self)
         self.drawers = Drawers(self)
         self.task = TaskForm(self)
+        self.examples = ExamplesDrawer(self)
+        self.drawers.add("examples", "E&xamples", self.examples, TALL)
         self.drawers.add("task", "&Task", self.task)
         self.drawers.add("settings", "Settin&gs", QWidget(self))
         self._lay_out()

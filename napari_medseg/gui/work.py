@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from napari_medseg import workflow
 from napari_medseg.core.correction import Correction
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Region, Where, slab
@@ -101,16 +102,8 @@ class Work:
         return {(p.structure, plane, index) for p in found}
 
     def reviewed_for(self, name: str) -> dict[Plane, frozenset[int]]:
-        """Slices a person accepted with this structure in mind.
-
-        Accepting the liver on a slice says nothing about the spleen that is outlined next.
-        """
-        said = {(p.plane, p.index) for p in self.mask.provenance if p.index is not None}
-        own = {(p.plane, p.index) for p in self.mask.provenance if p.structure == name}
-        return {
-            plane: frozenset(i for i in indices if (plane, i) in own or (plane, i) not in said)
-            for plane, indices in self.mask.reviewed.items()
-        }
+        """Slices a person accepted with this structure in mind."""
+        return workflow.reviewed_for(self.mask, name)
 
     def voxels_of(self, name: str) -> int:
         """Voxels of a structure if all that is proposed were accepted."""
@@ -120,6 +113,16 @@ class Work:
     def waiting(self, plane: Plane) -> tuple[int, ...]:
         """Slices of a plane with a proposal, in order."""
         return tuple(sorted({index for _, owner, index in self.pending if owner == plane}))
+
+    def least_sure(self, plane: Plane, index: int) -> Pending | None:
+        """The proposal on a slice of which least is expected, None where nobody says."""
+        there = [p for (_, o, i), p in self.pending.items() if (o, i) == (plane, index)]
+        return min((p for p in there if p.quality is not None), key=lambda p: p.quality or 0.0, default=None)
+
+    def found_any(self, plane: Plane, slices: Iterable[int]) -> bool:
+        """Whether anything is proposed on these slices."""
+        wanted = set(slices)
+        return any(p.voxels for (_, o, i), p in self.pending.items() if o == plane and i in wanted)
 
     def state(self, plane: Plane, index: int) -> SliceState:
         """How far one slice has come."""

@@ -7,7 +7,7 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 from napari_medseg.core.progress import finish
 from napari_medseg.methods import Entry, Method
 from napari_medseg.workflow.accepted import accepted_examples, other_cases, reviewed_for
-from napari_medseg.workflow.advice import suggest_slice, unlike
+from napari_medseg.workflow.advice import Describes, suggest_slice, unlike
 from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.demonstration import demo
 from napari_medseg.workflow.examples import Examples, read_examples, read_pair
@@ -40,6 +40,7 @@ from napari_medseg.workflow.sessions import (
 
 __all__ = [
     "CATALOGUE",
+    "Describes",
     "Entry",
     "Examples",
     "Method",

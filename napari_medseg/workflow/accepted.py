@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_medseg.core.geometry import Plane
+from napari_medseg.core.geometry import Geometry, Plane
 from napari_medseg.core.mask import Mask, Region
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.request import Example
@@ -38,10 +38,20 @@ def other_cases(session: Session, not_case: str = "") -> tuple[CaseRecord, ...]:
     return tuple(case for case in reversed(session.cases()) if case.n_reviewed and case.id != not_case)
 
 
-def accepted_examples(session: Session, names: Collection[str], not_case: str = "") -> Job[Examples]:
+def accepted_examples(
+    session: Session,
+    names: Collection[str],
+    not_case: str = "",
+    number: Callable[[Geometry, Plane, int], int] = lambda _geometry, _plane, index: index,
+) -> Job[Examples]:
     """The accepted slices of other cases that show any of these structures, each an example of one slice.
 
     The session keeps the images of accepted slices, so nothing else is read.
+
+    Parameters
+    ----------
+    number : callable
+        What number to call a slice by; by default its index, from 0.
 
     Raises
     ------
@@ -49,6 +59,7 @@ def accepted_examples(session: Session, names: Collection[str], not_case: str = 
         If a file of the session is missing or damaged.
     """
     found: list[Example] = []
+    came_from: list[str] = []
     notes: tuple[str, ...] = ()
     cases = other_cases(session, not_case)
     for n, case in enumerate(cases):
@@ -62,12 +73,13 @@ def accepted_examples(session: Session, names: Collection[str], not_case: str = 
             where = mask.geometry.one_slice(plane, index)
             regions = {name: mask.of(name, where) for name in shown}
             if len(found) < MOST_SLICES and any(region.any() for region in regions.values()):
-                title = f"{case.name}, {plane} slice {index + 1}"
+                title = f"{case.name}, {plane} slice {number(mask.geometry, plane, index)}"
                 found.append(_one(replace(image, name=title), mask, regions, plane))
+                came_from.append(case.id)
         if len(found) >= MOST_SLICES:
             notes = (f"The {MOST_SLICES} accepted slices of the newest cases were taken.",)
             break
-    return Examples(tuple(found), notes)
+    return Examples(tuple(found), notes, tuple(came_from))
 
 
 def _one(image: Volume, mask: Mask, regions: Mapping[str, Region], plane: Plane) -> Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ MOST_LOOKED_AT = 24  # slices of a volume
 _SAME_PIXEL = 1.1  # times another pixel size that is as good as the same
 
 
+@runtime_checkable
 class Describes(Protocol):
     """A method that sees slices as numbers, near each other for slices that look alike."""
 

@@ -26,10 +26,11 @@ _MASK_SUFFIXES = (".png", ".nii.gz", ".nii", ".nrrd", ".mha", ".tif", ".tiff")
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Examples with what to tell about them, such as masks that were left out."""
+    """Examples with what to tell about them, and the session's case of each where they come from one."""
 
     examples: tuple[Example, ...]
     notes: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

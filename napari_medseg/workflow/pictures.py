@@ -24,7 +24,7 @@ _CAPTION = 26
 _UPRIGHT = ("A", "S", "R")  # letters that belong at the top or on the left
 
 
-def panel(sample: Sample, region: Region | None, caption: str) -> Image.Image:
+def panel(sample: Sample, region: Region | None, caption: str, with_truth: bool = False) -> Image.Image:
     """Draw a sample's slice with its prompt and an outline, (rows, columns) bool, in screen orientation."""
     volume, plane, prompt = sample.volume, sample.plane, sample.prompt
     grey = _grey(volume, plane, sample.index)
@@ -34,6 +34,8 @@ def panel(sample: Sample, region: Region | None, caption: str) -> Image.Image:
     size = _size(volume.geometry, plane, given[part].shape)
     picture = np.array(Image.fromarray(layers[0]).convert("RGB").resize(size, Image.Resampling.BICUBIC))
     picture[_outline(layers[1], size)] = COLOURS[1]
+    if with_truth and sample.truth is not None:
+        picture[_outline(upright(sample.truth[part], volume.geometry, plane), size)] = COLOURS[2]
     if region is not None:
         picture[_outline(upright(region[part], volume.geometry, plane), size)] = COLOURS[0]
     whole = Image.new("RGB", (size[0], size[1] + _CAPTION), (255, 255, 255))

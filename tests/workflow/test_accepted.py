@@ -31,8 +31,9 @@ def session(tmp_path: Path):
 def test_accepted_slices_of_other_cases_teach(session) -> None:
     found = finish(workflow.accepted_examples(session, ["liver"], "case-3"))
     assert [e.volume.name for e in found.examples] == [
-        "case 2, coronal slice 16", "case 1, axial slice 4", "case 1, axial slice 5",
+        "case 2, coronal slice 15", "case 1, axial slice 3", "case 1, axial slice 4",
     ]  # fmt: skip
+    assert found.cases == ("case-2", "case-1", "case-1")
     volume, mask = ct_phantom((8, 32, 32), 0)
     one = found.examples[1]
     assert one.mask.names == ("liver",) and one.mask.reviewed == {"axial": frozenset({0})}
