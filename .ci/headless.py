@@ -1,8 +1,9 @@
 """Make an environment without Qt and napari out of the one that has them.
 
 A second installation would cost five gigabytes. This one is a fresh virtual environment with links to exactly
-the packages that `pip install napari-medseg`, without extras, and the test runner ask for, as their own
-metadata say. What is not asked for is not there, so a forgotten dependency fails the tests too.
+the packages that `pip install napari-medseg`, without extras, the test runner and the benchmarks' random forest
+ask for, as their own metadata say. What is not asked for is not there, so a forgotten dependency fails the
+tests too.
 
 Usage: .venv/bin/python .ci/headless.py .venv-headless
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-WANTED = ("napari-medseg", "hypothesis", "pytest", "pytest-timeout")
+WANTED = ("napari-medseg", "hypothesis", "pytest", "pytest-timeout", "scikit-learn")
 BANNED = ("PySide6", "PyQt5", "PyQt6", "qtpy", "superqt", "magicgui", "pyqtgraph", "vispy", "napari")
 
 

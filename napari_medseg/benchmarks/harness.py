@@ -30,7 +30,8 @@ class Row:
     Dice 0.85, 0 where clicks are not counted, 99 where they did not suffice. `expected`, `low` and `high` are
     what the arm itself expected, `strange` how unlike its training images it found the picture (above 1:
     foreign); None where it does not say. `fit_seconds` is what learning from examples took, once for many
-    answers.
+    answers; `changed` is how much was corrected by hand, in pixels over those of the truth;
+    `false_area` is what was outlined where nothing was to be found, over the area that was pointed at.
     """
 
     set: str
@@ -50,6 +51,8 @@ class Row:
     high: float | None = None
     strange: float | None = None
     fit_seconds: float | None = None
+    changed: float | None = None
+    false_area: float | None = None
 
 
 class Piece(Protocol):

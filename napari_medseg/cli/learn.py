@@ -22,20 +22,30 @@ class What(StrEnum):
 
     speed = "speed"
     quality = "quality"
+    few_shot = "few-shot"
 
 
 class Preset(StrEnum):
-    """What the quality benchmark asks for."""
+    """What the quality or the few-shot benchmark asks for."""
 
     slices = "slices"
     volumes = "volumes"
+    effort = "effort"
+    universeg = "universeg"
 
 
 class Split(StrEnum):
     """Which images a benchmark looks at."""
 
     test = "test"
+    val = "val"
     all = "all"
+
+
+_PRESETS = {
+    What.quality: (Preset.slices, Preset.volumes),
+    What.few_shot: (Preset.slices, Preset.effort, Preset.universeg),
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +66,7 @@ def evaluate(pred: Path, truth: Path, as_json: AsJson = False, device: Device = 
 
 def train(
     sources: _Sources,
-    recipe: Annotated[str, typer.Option("--recipe", help="pretrain or calibrate.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="pretrain, calibrate or segicl.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The new model's folder, named as the model.")],
     minutes: _Minutes = 60.0,
     resume: _Resume = False,
@@ -74,49 +84,73 @@ def train(
 
 
 def benchmark(
-    what: Annotated[What, typer.Argument(metavar="speed|quality")],
+    what: Annotated[What, typer.Argument(metavar="speed|quality|few-shot")],
     data: Annotated[Path | None, typer.Option("--data", help="A data set, or a folder of them.")] = None,
     minutes: _Minutes = 30.0,
     preset: Annotated[
-        Preset, typer.Option("--preset", help="Quality: one slice, or volumes.")
+        Preset,
+        typer.Option(
+            "--preset",
+            help="Quality: slices or volumes. Few-shot: slices, the effort of a reader who labels ten cases, "
+            "or universeg, which trains that rival.",
+        ),
     ] = Preset.slices,
     split: Annotated[Split, typer.Option("--split", help="Which images.")] = Split.test,
     resume: _Resume = False,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/ and its name.")] = None,
     model: Annotated[str, typer.Option("--model", help="One of 'medseg models'.")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
+    arms: Annotated[str, typer.Option("--arms", help="Few-shot: only these, with commas between.")] = "",
     networks: Annotated[bool, typer.Option("--networks", help="Speed beside others' code.")] = False,
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Measure how fast and how good the methods are, beside the classical floors."""
     check_device(device)
-    in_volumes = what is What.quality and preset is Preset.volumes
-    folder = out or Path("runs") / (preset.value if in_volumes else what.value)
-    if what is What.speed and networks:
-        from napari_medseg.benchmarks.networks import run as race
-
-        found = run(race(minutes=minutes, device=device, out=folder))
+    offered = _PRESETS.get(what, (Preset.slices,))
+    if preset not in offered:
+        raise TaskError(f"The benchmark '{what}' has no preset '{preset}'; it has: {', '.join(offered)}.")
+    own_folder = preset in (Preset.volumes, Preset.effort)
+    folder = out or Path("runs") / (preset.value if own_folder else what.value)
+    known: dict[str, Any] = {"minutes": minutes, "device": device, "out": folder}
+    if what is What.speed:
+        found = run(_speed(networks, model, known))
         answer(found.record(), found.lines(), as_json)
         return
-    if what is What.speed:
-        from napari_medseg.benchmarks import speed
+    known |= {"split": split.value, "resume": resume, "model": model, "seed": seed}
+    if preset is Preset.universeg:
+        from napari_medseg.learning.universeg import train_universeg
 
-        timings = run(speed.run(minutes=minutes, device=device, out=folder, model=model))
-        answer(timings.record(), timings.lines(), as_json)
+        words = {name: known[name] for name in ("minutes", "resume", "seed")}
+        file = run(train_universeg([_data(data)], folder, **words))
+        answer({"weights": file}, [f"The rival's weights are in {file}"], as_json)
         return
+    if what is What.few_shot:
+        known["arms"] = [name.strip() for name in arms.split(",") if name.strip()]
+    table: Any = run(_measure(what, preset)(_data(data), **known))
+    answer(table.record(), table.lines(), as_json)
+
+
+def _speed(networks: bool, model: str, known: dict[str, Any]) -> Any:
+    """The job that times the methods, or the networks beside others' code."""
+    if networks:
+        from napari_medseg.benchmarks.networks import run as race
+
+        return race(**known)
+    from napari_medseg.benchmarks import speed
+
+    return speed.run(**known, model=model)
+
+
+def _measure(what: What, preset: Preset) -> Any:
+    """The function that measures quality."""
+    if what is What.few_shot:
+        from napari_medseg.benchmarks import effort, few_shot
+
+        return effort.run if preset is Preset.effort else few_shot.run
     from napari_medseg.benchmarks import quality, volumes
 
-    words: dict[str, Any] = {
-        "minutes": minutes,
-        "split": split.value,
-        "device": device,
-        "model": model,
-        "seed": seed,
-    }
-    measure = volumes.run if in_volumes else quality.run
-    table: Any = run(measure(_data(data), out=folder, resume=resume, **words))
-    answer(table.record(), table.lines(), as_json)
+    return volumes.run if preset is Preset.volumes else quality.run
 
 
 def _data(folder: Path | None) -> Path:

@@ -1,0 +1,1 @@
+"""Rivals that are trained: what a person could use instead."""
