@@ -1,9 +1,9 @@
 """Make an environment without Qt and napari out of the one that has them.
 
 A second installation would cost five gigabytes. This one is a fresh virtual environment with links to exactly
-the packages that `pip install napari-medseg`, without extras, the test runner and the benchmarks' random forest
-ask for, as their own metadata say. What is not asked for is not there, so a forgotten dependency fails the
-tests too.
+the packages that `pip install napari-medseg`, without extras, the test runner and the random forest of the
+benchmarks ask for, as their own metadata say. What is not asked for is not there, so a forgotten dependency
+fails the tests too.
 
 Usage: .venv/bin/python .ci/headless.py .venv-headless
 """
