@@ -1,22 +1,27 @@
 """How good outlines from a box and from clicks are, beside the classical floors: `medseg benchmark quality`.
 
-    run(data, *, minutes, split, device, out, resume, model, seed) -> Job[Table]
+    run(data, *, minutes, split, device, out, resume, model, seed) -> Job[PromptTable]
 
-Table has `lines()` (Markdown), `record()` (JSON) and is saved under `out` as table.md and table.json, with
-every answer in rows.jsonl.
+PromptTable has `lines()` (Markdown), `record()` (JSON) and is saved under `out` as table.md and table.json,
+with every answer in rows.jsonl.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from napari_medseg.benchmarks.contact_sheet import draw_sheets
 from napari_medseg.benchmarks.harness import Row, Unit, infos_of, measure, units_of
 from napari_medseg.benchmarks.markdown import MOST_CLICKS
+from napari_medseg.benchmarks.nothing import PARTS, Donors, lines_of_nothing, nothings_of, rows_of_nothing
 from napari_medseg.benchmarks.prompt_arms import Arm, FloorArm, MethodArm, about_run, promptable
 from napari_medseg.benchmarks.table import Table
 from napari_medseg.core.errors import TaskError
@@ -34,6 +39,28 @@ BOX_FLOORS = ("ellipse", "grabcut", "random walker", "confidence connected", "wa
 CLICK_FLOORS = ("grabcut", "random walker", "confidence connected", "watershed")
 
 
+@dataclass(frozen=True)
+class PromptTable:
+    """What prompts give, and what those that point at nothing give."""
+
+    table: Table
+    at_nothing: tuple[Row, ...]
+
+    def lines(self) -> list[str]:
+        """The tables as lines of Markdown."""
+        return [*self.table.lines(), *lines_of_nothing(self.at_nothing, self.table.sets)]
+
+    def record(self) -> dict[str, Any]:
+        """Everything but the rows of true targets, as plain values for JSON."""
+        return {**self.table.record(), "at_nothing": [asdict(row) for row in self.at_nothing]}
+
+    def save(self, out: Path) -> None:
+        """Write `table.md`, `table.json` and the plots beside the rows."""
+        self.table.save(out)
+        (out / "table.md").write_text("\n".join(self.lines()), encoding="utf-8")
+        (out / "table.json").write_text(json.dumps(self.record(), indent=1), encoding="utf-8")
+
+
 def run(
     data: Path,
     *,
@@ -44,7 +71,7 @@ def run(
     resume: bool = False,
     model: str = "",
     seed: int = 0,
-) -> Job[Table]:
+) -> Job[PromptTable]:
     """Measure SAM and the floors on one data set or a folder of them.
 
     Parameters
@@ -56,7 +83,8 @@ def run(
     split : str
         "test", "val" or "all".
     out : Path
-        Folder for rows.jsonl, table.md and table.json.
+        Folder for rows.jsonl, table.md, table.json, the plots, and two contact sheets with one real image a
+        set, which are not for publishing.
     resume : bool
         Go on with the images a run of the same settings left.
     model : str
@@ -78,27 +106,38 @@ def run(
     box_arms: list[Arm] = [*floors.values(), *methods]
     click_arms: list[Arm] = [*(floors[name] for name in CLICK_FLOORS), *methods]
     about = {"preset": f"quality {split}", "seed": seed, **known}
-    work = partial(_do_image, box_arms=box_arms, click_arms=click_arms)
+    work = partial(_do_image, box_arms=box_arms, click_arms=click_arms, donors=Donors(units))
     rows = yield from measure(units, work, Path(out), about, minutes=minutes, resume=resume)
     about, infos = about_run(about, minutes, method), infos_of(datasets, split)
-    table = Table("Prompting: one object at a time", about, infos, rows)
+    found = tuple(row for row in rows if row.part not in PARTS)
+    at_nothing = tuple(row for row in rows if row.part in PARTS)
+    table = PromptTable(Table("Prompting: one object at a time", about, infos, found), at_nothing)
     table.save(Path(out))
+    done = {(row.set, row.image) for row in rows}
+    met = [unit for unit in units if (unit.dataset.name, unit.item.image.name) in done]
+    if methods:
+        yield from draw_sheets(met, methods[0], Path(out))
     return table
 
 
-def _do_image(unit: Unit, box_arms: Sequence[Arm], click_arms: Sequence[Arm]) -> list[Row]:
-    """Let every arm outline every target of one image."""
+def _do_image(unit: Unit, box_arms: Sequence[Arm], click_arms: Sequence[Arm], donors: Donors) -> list[Row]:
+    """Let every arm outline every target of one image, and what is not there."""
     volume = unit.item.volume()
+    mask = unit.item.mask(volume)
     rows = []
-    for target in targets_of(unit.item.mask(volume), unit.key):
-        row = partial(
-            Row, unit.dataset.name, unit.item.image.name, unit.item.group, target.structure, target.key
-        )
+
+    def row_of(target: Target) -> Callable[..., Row]:
+        known = unit.dataset.name, unit.item.image.name, unit.item.group
+        return partial(Row, *known, target.structure, target.key)
+
+    for target in targets_of(mask, unit.key):
         for arm in box_arms:
-            rows.append(_from_box(arm, volume, target, row))
+            rows.append(_from_box(arm, volume, target, row_of(target)))
         for arm in click_arms:
-            rows += _from_clicks(arm, volume, target, row)
-    return rows
+            rows += _from_clicks(arm, volume, target, row_of(target))
+    mask_arms = [arm for arm in box_arms if isinstance(arm, MethodArm)]  # no floor reads a mask
+    at_nothing = nothings_of(mask, unit, donors)
+    return rows + rows_of_nothing(volume, at_nothing, box_arms, mask_arms, row_of)
 
 
 def _from_box(arm: Arm, volume: Volume, target: Target, row: Callable[..., Row]) -> Row:

@@ -22,13 +22,21 @@ from napari_medseg.core.likeness import likeness
 from napari_medseg.core.mask import Mask, Region
 from napari_medseg.core.metrics import dice
 from napari_medseg.core.progress import Job, Progress, finish
-from napari_medseg.core.prompts import MaskPrompt, Prompt
+from napari_medseg.core.prompts import Prompt
 from napari_medseg.core.request import Request
 from napari_medseg.core.task import task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import grey_limits, normalise, picture
 from napari_medseg.learning.data import Dataset, Item, read_datasets
-from napari_medseg.learning.prompting import ASKED, Target, box_of, click_in, correction, shaken, targets_of
+from napari_medseg.learning.prompting import (
+    ASKED,
+    Target,
+    box_of,
+    click_in,
+    correction,
+    rough_mask,
+    targets_of,
+)
 from napari_medseg.networks.features import image_features, level_statistics
 from napari_medseg.networks.weights import amend_card, read_model
 
@@ -104,7 +112,7 @@ def _answers(
 ) -> Iterator[tuple[str, float, float]]:
     """(kind of question, what the model says, the Dice it had) of the answers about one target."""
     nothing = np.zeros(target.region.shape, bool)
-    for kind, prompt in (("box", box_of(target)), ("mask", _mask_of(target, random))):
+    for kind, prompt in (("box", box_of(target)), ("mask", rough_mask(target, random))):
         answer, said = _ask(sam, volume, target, (prompt,), nothing)
         yield kind, said, dice(answer, target.region)
     prompts: tuple[Prompt, ...] = (click_in(target),)
@@ -131,15 +139,6 @@ def _ask(
     answer = finish(sam.segment(request))
     region = answer.mask.on_slice(ASKED, target.plane, target.index - answer.start[0])
     return region, answer.quality[ASKED][0]
-
-
-def _mask_of(target: Target, random: np.random.Generator) -> MaskPrompt:
-    """The target as it might have looked a slice before: grown or shrunk and shifted."""
-    rows, columns = np.flatnonzero(target.region.any(1)), np.flatnonzero(target.region.any(0))
-    reach = max(1.0, 0.08 * min(rows[-1] - rows[0], columns[-1] - columns[0]))
-    by, steps = random.uniform(-reach, reach, 2), round(random.uniform(-reach / 2, reach))
-    moved = shaken(target.region, by, steps)
-    return MaskPrompt(ASKED, target.plane, target.index, moved if moved.any() else target.region)
 
 
 def _home(sam: Sam, datasets: Sequence[Dataset], seed: int) -> dict[str, Any]:

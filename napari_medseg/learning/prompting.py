@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Region
-from napari_medseg.core.prompts import Box, Point
+from napari_medseg.core.prompts import Box, MaskPrompt, Point
 
 SMALLEST = 50  # pixels of a component worth a prompt
 MOST_SLICES = 3  # of a volume
@@ -115,6 +115,15 @@ def shaken(region: Region, by: NDArray[np.float64], steps: int) -> Region:
     change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
     changed = np.asarray(change(moved, iterations=abs(steps)))
     return changed if changed.any() else moved
+
+
+def rough_mask(target: Target, random: np.random.Generator) -> MaskPrompt:
+    """A target as it might have looked a slice before: shifted, grown or shrunk by less than a tenth."""
+    rows, columns = np.flatnonzero(target.region.any(1)), np.flatnonzero(target.region.any(0))
+    reach = max(1.0, 0.08 * min(rows[-1] - rows[0], columns[-1] - columns[0]))
+    by, steps = random.uniform(-reach, reach, 2), round(random.uniform(-reach / 2, reach))
+    moved = shaken(target.region, by, steps)
+    return MaskPrompt(ASKED, target.plane, target.index, moved if moved.any() else target.region)
 
 
 def _point(target: Target, at: NDArray[np.intp], positive: bool) -> Point:

@@ -11,6 +11,7 @@ import pytest
 from napari_medseg import workflow
 from napari_medseg.benchmarks import quality
 from napari_medseg.benchmarks.harness import Unit, units_of
+from napari_medseg.benchmarks.nothing import Donors
 from napari_medseg.benchmarks.prompt_arms import FloorArm, MethodArm
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Region
@@ -70,18 +71,18 @@ class Scripted:
 def test_clicks_go_on_until_five_and_the_goal_are_reached(tmp_path: Path) -> None:
     unit = first_unit(write_set(tmp_path / "set", 1))
     never = Scripted([100])
-    rows = quality._do_image(unit, [], [never])
+    rows = quality._do_image(unit, [], [never], Donors([]))
     assert {row.part for row in rows} == {"1 click", "5 clicks"}
     assert max(len(prompts) for prompts in never.asked) == 10
     assert {row.clicks for row in rows if row.part == "5 clicks"} == {99}
     at_third = Scripted([60, 60, 2])
-    rows = quality._do_image(unit, [], [at_third])
+    rows = quality._do_image(unit, [], [at_third], Donors([]))
     assert {row.clicks for row in rows if row.part == "5 clicks"} == {3}
     assert {row.clicks for row in rows if row.part == "1 click"} == {0}
     assert max(len(prompts) for prompts in at_third.asked) == 5
     assert all(row.dice > 0.85 for row in rows if row.part == "5 clicks")
     at_once = Scripted([0])
-    rows = quality._do_image(unit, [], [at_once])
+    rows = quality._do_image(unit, [], [at_once], Donors([]))
     assert {(row.part, row.dice) for row in rows} == {("1 click", 1.0), ("5 clicks", 1.0)}
     assert max(len(prompts) for prompts in at_once.asked) == 1
 
@@ -89,7 +90,7 @@ def test_clicks_go_on_until_five_and_the_goal_are_reached(tmp_path: Path) -> Non
 def test_every_arm_sees_the_same_first_prompts(tmp_path: Path) -> None:
     unit = first_unit(write_set(tmp_path / "set", 1))
     one, two = Scripted([9]), Scripted([50])
-    quality._do_image(unit, [one, two], [one, two])
+    quality._do_image(unit, [one, two], [one, two], Donors([]))
     firsts = [[p for p in arm.asked if len(p) == 1] for arm in (one, two)]
     assert firsts[0] == firsts[1]
     assert any(isinstance(p[0], Box) for p in firsts[0])
@@ -156,9 +157,10 @@ def test_run_measures_floors_alone_where_there_is_no_model(
     write_set(tmp_path / "data" / "pictures", 5)
     write_set(tmp_path / "data" / "volumes", 1, dim=3)
     out = tmp_path / "run"
-    table = finish(quality.run(tmp_path / "data", minutes=0.0, device="cpu", out=out))
+    table = finish(quality.run(tmp_path / "data", minutes=0.0, device="cpu", out=out)).table
     assert {row.set for row in table.rows} == {"pictures"}
-    table = finish(quality.run(tmp_path / "data", minutes=5.0, device="cpu", out=out, resume=True))
+    found = finish(quality.run(tmp_path / "data", minutes=5.0, device="cpu", out=out, resume=True))
+    table = found.table
     assert {row.set for row in table.rows} == {"pictures", "volumes"}
     assert table.arms["box"] == quality.BOX_FLOORS
     assert table.arms["1 click"] == quality.CLICK_FLOORS
