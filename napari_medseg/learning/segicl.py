@@ -76,11 +76,6 @@ def train_segicl(
     minutes : float
         Wall time of this run; the learning rate falls to nothing over it.
 
-    Returns
-    -------
-    Path
-        The model's folder.
-
     Source
     ------
     Shen et al., SegICL, 2024: diffusion loss, and alignment of the state with the code of the true mask.
@@ -226,8 +221,7 @@ def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross entropy and Dice of logits (B, 1, Y, X) against masks of the same shape, 0 to 1."""
     entropy = F.binary_cross_entropy_with_logits(logits, masks)
     dice = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits, masks)
-    total: Tensor = 2.0 * entropy + dice
-    return total
+    return 2.0 * entropy + torch.as_tensor(dice)
 
 
 def _keep(

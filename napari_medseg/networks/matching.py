@@ -227,8 +227,7 @@ def membership(members: Tensor, n: int, dtype: torch.dtype) -> Tensor:
 
 def _linear(known: Moments, weight: Tensor, strength: float | Tensor, query: Tensor) -> Tensor:
     """Fit a linear head on each query's examples and apply it; 0 where there are none."""
-    fitted = fit(known.total(weight), strength, balance=1.0)
-    return apply(fitted, query).clamp(-2, 2)
+    return apply(fit(known.total(weight), strength, balance=1.0), query).clamp(-2, 2)
 
 
 def _picked(part: Tensor, members: Tensor) -> Tensor:

@@ -112,19 +112,7 @@ class SegICL(nn.Module):
         self.states = StateEncoder(seen[2], width, depth, heads, n_state, state)
         self.codes = ConditionEncoder(n_state, state)
         fine, middle, coarse = channels
-        self.denoiser = DiffusionModelUNet(
-            spatial_dims=2,
-            in_channels=2 * _PACK**2 + fine,
-            out_channels=_PACK**2,
-            num_res_blocks=1,
-            channels=tuple(channels),
-            attention_levels=(False, False, True),
-            use_flash_attention=True,
-            norm_num_groups=8,
-            num_head_channels=16,
-            with_conditioning=True,
-            cross_attention_dim=state,
-        )
+        self.denoiser = _denoiser(channels, state)
         self.inject = nn.ModuleList(
             nn.Conv2d(a, b, 1)
             for a, b in (
@@ -203,6 +191,23 @@ class SegICL(nn.Module):
             before = torch.tanh(logits / 2)
             mask, _ = scheduler.step(before, t, mask)
         return logits
+
+
+def _denoiser(channels: tuple[int, int, int], state: int) -> DiffusionModelUNet:
+    """MONAI's diffusion U-Net on the packed mask, an earlier answer and the finest hints."""
+    return DiffusionModelUNet(
+        spatial_dims=2,
+        in_channels=2 * _PACK**2 + channels[0],
+        out_channels=_PACK**2,
+        num_res_blocks=1,
+        channels=tuple(channels),
+        attention_levels=(False, False, True),
+        use_flash_attention=True,
+        norm_num_groups=8,
+        num_head_channels=16,
+        with_conditioning=True,
+        cross_attention_dim=state,
+    )
 
 
 def build_segicl(**numbers: Any) -> SegICL:
