@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WITH_EXAMPLES = tuple(n for n in NUMBERS if n)
 _FOREST_SIDE, _MEAN_SIDE, _ALIKE_SIDE = 256, 128, 32
-_N_PIXELS, _N_TREES = 6000, 50
+_N_PIXELS, _N_TREES, _A_TREE = 6000, 30, 0.3  # each tree sees a part of the pixels
 _CUTS = np.linspace(0.05, 0.95, 19)
 Floats = NDArray[np.float32]
 
@@ -120,7 +120,9 @@ class ForestArm:
             for shot, (frame, features) in zip(shots, looks, strict=True)
         ]
         values, inside = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
-        forest = RandomForestClassifier(_N_TREES, min_samples_leaf=4, n_jobs=1, random_state=0)
+        forest = RandomForestClassifier(
+            _N_TREES, min_samples_leaf=4, max_samples=_A_TREE, n_jobs=1, random_state=0
+        )
         return forest.fit(values, inside)
 
     def answer(self, learnt: Any, shot: Shot, look: tuple[Frame, Floats]) -> Region:
