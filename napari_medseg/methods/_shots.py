@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CLOSER = 1.8  # sides of a structure that a closer look shows
 _MOST_KEPT = 400  # slices, about 0.4 MB each
+_MOST_LOOKED_AT = 200  # annotated slices of one request
 Spot = tuple[int, Plane, int, Frame]  # volume, plane, slice and the part of it
 
 
@@ -82,6 +83,7 @@ class Shots:
     def __init__(self, looks: Looks) -> None:
         self.looks = looks
         self._views: OrderedDict[Spot, View] = OrderedDict()
+        self._notes: list[str] = []
         self._shots: OrderedDict[tuple[int, Plane, int, int], Shot] = OrderedDict()
 
     def view(self, volume: Volume, plane: Plane, index: int, frame: Frame | None = None) -> View:
@@ -133,14 +135,22 @@ class Shots:
             raise TaskError(
                 f"There is no annotated {plane} slice to go by; annotate one first, or add examples."
             )
+        if len(spots) > _MOST_LOOKED_AT:
+            self._notes.append(f"Of {len(spots)} examples the last {_MOST_LOOKED_AT} were looked at.")
+            spots = spots[-_MOST_LOOKED_AT:]
         found = []
-        for number, (example, index) in enumerate(spots[-_MOST_KEPT // 2 :]):
+        for number, (example, index) in enumerate(spots):
             yield Progress(0.2 * number / len(spots), f"Looking at example {number + 1} of {len(spots)}")
             found.append(self._shot(example, plane, index, request.wanted))
         if not any(showing(shot, name) for shot in found for name in request.wanted):
             wanted = ", ".join(request.wanted)
             raise TaskError(f"No example shows {wanted}; annotate a slice that does, or add other examples.")
         return found
+
+    def told(self) -> list[str]:
+        """Sentences for the person since the last time they were asked for."""
+        notes, self._notes = self._notes, []
+        return [*self.looks.told(), *notes]
 
     def _shot(self, example: Example, plane: Plane, index: int, names: Sequence[str]) -> Shot:
         """One annotated slice, the same object while volume and mask stay the same."""

@@ -113,7 +113,7 @@ class ExamplesHead:
         left = [name for name in request.wanted if name not in names]
         notes = (f"No example shows {', '.join(left)}; it was left out.",) if left else ()
         yield Progress(1.0, "Done")
-        return gathered.result((*self.looks.told(), *notes))
+        return gathered.result((*self.shots.told(), *notes))
 
     def fit(self, shots: Sequence[Shot], name: str) -> Head:
         """Fit on all examples, and choose the cut where each is answered by the others.

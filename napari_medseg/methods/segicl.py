@@ -108,7 +108,7 @@ class InContext:
                 done = min(1.0, 0.2 + 0.8 * gathered.n / n_all)
                 yield Progress(done, f"{name}: slice {index}", gathered.partial())
         yield Progress(1.0, "Done")
-        return gathered.result((*self.looks.told(), *_notes(request, names, bool(shots))))
+        return gathered.result((*self.shots.told(), *_notes(request, names, bool(shots))))
 
     def _answer(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> Answer:
         """Outline one structure on one slice; where it is small, a second time from closer."""
@@ -139,7 +139,7 @@ class InContext:
             memory = self._memory(name, shots, query)
             members = torch.arange(len(shots), device=device)[None] if shots else torch.full((1, 1), -1)
             hints = self.network.hints(query, memory, members.to(device))
-            state = self._state(request, name, view, shots)
+            state = self._state(request, name, view, shots, memory.masks)
             n = self.settings.samples
             seed = torch.Generator().manual_seed(view.index)
             noise = torch.randn(n, 1, *hints.first.shape[-2:], generator=seed).to(device)
@@ -173,30 +173,20 @@ class InContext:
                 shot.made["memory", name] = self.network.remember(self._seen(shot.view), inside)
         return Memory.join([shot.made["memory", name] for shot in shots])
 
-    def _state(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> Tensor:
-        """The state (1, N, C), averaged over triples of the examples."""
+    def _state(self, request: Request, name: str, view: View, shots: Sequence[Shot], masks: Tensor) -> Tensor:
+        """The state (1, N, C), averaged over triples of the examples, whose masks are (S, 1, Y/4, X/4)."""
         import torch
-        from torch.nn import functional as F
 
         from napari_medseg.networks.state_encoder import MOST_SHOTS, read_text
 
-        device = self.device
-        modality = request.volume.modality
-        said = f"{name} in {modality}" if self.settings.use_text and name != UNTITLED else ""
-        text = read_text(said).to(device)[None]
-        query = view.encoded.embedding.float()
-        if not shots:
-            nothing = query[:, None], torch.zeros_like(view.valid().to(device))[:, None]
-            state: Tensor = self.network.states(query, *nothing, torch.zeros(1, 1, device=device), text)
-            return state
-        random = np.random.default_rng(0)
-        n = min(MOST_SHOTS, len(shots))
-        orders = [random.permutation(len(shots))[:n] for _ in range(1 if len(shots) <= n else _TRIPLES)]
-        seen = torch.cat([shot.view.encoded.embedding.float() for shot in shots])
-        masks = torch.cat([F.avg_pool2d(shot.canvas(name), 4) for shot in shots]).to(device)
-        picked = torch.from_numpy(np.stack(orders)).to(device)
+        said = f"{name} in {request.volume.modality}" if self.settings.use_text and name != UNTITLED else ""
+        text, query = read_text(said).to(masks.device)[None], view.encoded.embedding.float()
+        seen = torch.cat([shot.view.encoded.embedding.float() for shot in shots]) if shots else query
+        random, n = np.random.default_rng(0), max(1, min(MOST_SHOTS, len(shots)))
+        orders = [random.permutation(len(seen))[:n] for _ in range(_TRIPLES if len(shots) > n else 1)]
+        picked = torch.from_numpy(np.stack(orders)).to(masks.device)
+        there = torch.full(picked.shape, float(bool(shots)), device=masks.device)
         m = len(orders)
-        there = torch.ones(m, n, device=device)
         states: Tensor = self.network.states(
             query.expand(m, -1, -1, -1), seen[picked], masks[picked], there, text.expand(m, -1)
         )

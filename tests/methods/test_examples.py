@@ -204,3 +204,11 @@ def test_a_missing_backbone_is_said(tmp_path: Path) -> None:
     model = replace(tiny_segicl(tmp_path), backbone=None)
     with pytest.raises(TaskError, match="install the package again"):
         segicl.build(segicl.Settings(), model, "cpu")
+
+
+def test_more_examples_than_are_looked_at_are_said(
+    head: ExamplesHead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_shots, "_MOST_LOOKED_AT", 2)
+    request, _ = asked(9, (example(1), example(2), example(3)))
+    assert finish(head.segment(request)).notes == ("Of 3 examples the last 2 were looked at.",)
