@@ -26,14 +26,14 @@ _LEGEND = (("a click", 1), ("the outline it gave", 0), ("the true outline", 2))
 
 
 def draw_sheets(units: Sequence[Unit], arm: Arm, out: Path) -> Job[tuple[Path, ...]]:
-    """Write `clicks-seen.png` and `clicks-unseen.png`, with the first of the units of each set."""
+    """Write `clicks-seen.png` and `clicks-unseen.png`, with the first target of each set among the units."""
     written = []
     for role in ROLES:
         panels = []
-        for unit in {unit.dataset.name: unit for unit in reversed(units)}.values():
-            if unit.dataset.role == role:
-                yield Progress(1.0, f"drawing {unit.key}")
-                panels += _panels(unit, arm)
+        for name in dict.fromkeys(unit.dataset.name for unit in units if unit.dataset.role == role):
+            yield Progress(1.0, f"drawing {name}")
+            own = (unit for unit in units if unit.dataset.name == name)
+            panels += next((found for unit in own if (found := _panels(unit, arm))), [])
         if panels:
             written.append(out / f"clicks-{role}.png")
             _sheet(panels).save(written[-1])
@@ -53,13 +53,13 @@ def _panels(unit: Unit, arm: Arm) -> list[Image.Image]:
         answer = arm.outline(volume, target, [click], nothing)
         name = unit.dataset.name
         sample = Sample(name, "", volume, target.plane, target.index, click, target.region)
-        said = f"{name}, {target.structure}: Dice {dice(answer, target.region):.2f}"
+        said = f"{dice(answer, target.region):.2f}  {name}, {target.structure}"
         found.append(panel(sample, answer, said, with_truth=True))
     return found
 
 
 def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
-    """Lay pictures in rows, under a line that says what the colours mean."""
+    """Lay pictures in rows, under a line that says what the colours and the number before a name mean."""
     width, height = (max(size) + _GAP for size in zip(*(one.size for one in panels), strict=True))
     n_rows = -(-len(panels) // _COLUMNS)
     whole = Image.new("RGB", (_COLUMNS * width, _HEAD + n_rows * height), (255, 255, 255))
@@ -70,4 +70,5 @@ def _sheet(panels: Sequence[Image.Image]) -> Image.Image:
         draw.rectangle((left, 8, left + 16, 22), fill=COLOURS[colour])
         draw.text((left + 22, 5), words, fill=(0, 0, 0), font=font)
         left += 240
+    draw.text((left, 5), "before each name: Dice", fill=(0, 0, 0), font=font)
     return whole
