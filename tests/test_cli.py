@@ -280,6 +280,9 @@ BAD = {
     "no truth": ("evaluate", "{png}", "{tmp}/none.png"),
     "no benchmark": ("benchmark", "patience"),
     "no benchmark data": ("benchmark", "quality", "--data", "{tmp}/none"),
+    "no preset": ("benchmark", "few-shot", "--preset", "volumes"),
+    "no arm": ("benchmark", "few-shot", "--data", "{tmp}", "--arms", "magic"),
+    "no rival to train": ("benchmark", "few-shot", "--data", "{tmp}", "--preset", "universeg"),
 }
 
 

@@ -18,7 +18,8 @@ def lines_of(table: FewShotTable) -> list[str]:
     """All tables of a run, line by line, naming the run they come from."""
     about = ", ".join(f"{name} {value}" for name, value in table.about.items() if value != "")
     result = [f"## {table.title}", "", f"Run: {about}.", "", *table.notes, *_apart(table), ""]
-    result += ["### Dice by number of examples", "", *_by_number(table), ""]
+    own = "Means are over each arm's own answers (a slow arm has fewer), differences over common ones."
+    result += ["### Dice by number of examples", "", own, "", *_by_number(table), ""]
     result += ["### Five examples: every set", "", *_per_set(table), ""]
     result += ["### Five examples: arms", "", *_arms(table), "", *_differences(table), ""]
     result += ["### Does Dice fall with more examples?", "", *_steps(table), ""]

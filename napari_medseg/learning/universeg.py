@@ -24,6 +24,7 @@ SIDE = 128
 WEIGHTS, STATE = "universeg.safetensors", "universeg.state"
 _RATE, _WARM_UP, _KEEP = 1e-3, 50, 0.99
 _QUERIES, _MOST_IMAGES = 2, 10  # of a step
+_SAVED_EVERY = 120.0  # seconds
 
 
 def train_universeg(
@@ -50,6 +51,8 @@ def train_universeg(
     TaskError
         If there is nothing to train on, or a run is to be resumed and there is none.
     """
+    if minutes <= 0:
+        raise TaskError("Training needs more than 0 minutes.")
     torch.manual_seed(seed)
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
     targets = []
@@ -64,8 +67,9 @@ def train_universeg(
         average.load_state_dict(network.state_dict())
     random = np.random.default_rng([seed, step])
     episodes = Episodes(targets, SIDE, random)
-    start, first, running = time.monotonic(), step, 0.0
-    while (done := (time.monotonic() - start) / (60 * max(minutes, 1e-9))) < 1 or step == first:
+    start = saved = time.monotonic()
+    first, running = step, 0.0
+    while (done := (time.monotonic() - start) / (60 * minutes)) < 1 or step == first:
         warm = min(1.0, (step - first + 1) / _WARM_UP)
         for group in optimiser.param_groups:
             group["lr"] = _RATE * warm * (1 + math.cos(math.pi * min(done, 1.0))) / 2
@@ -81,9 +85,21 @@ def train_universeg(
             slow.data.lerp_(fast.data, 1 - min(_KEEP, step / (step + 10)))
         running = loss.item() if step == first + 1 else 0.98 * running + 0.02 * loss.item()
         yield Progress(min(done, 1.0), f"UniverSeg, step {step}", numbers={"loss": running})
+        if time.monotonic() - saved > _SAVED_EVERY:
+            _keep(out, parts, step)
+            saved = time.monotonic()
+    return _keep(out, parts, step)
+
+
+def _keep(out: Path, parts: dict[str, Any], step: int) -> Path:
+    """Write what resuming needs, and the average of the weights; written aside and renamed."""
     out.mkdir(parents=True, exist_ok=True)
-    torch.save({name: part.state_dict() for name, part in parts.items()} | {"step": step}, out / STATE)
-    save_file(average.state_dict(), out / WEIGHTS)
+    torch.save(
+        {name: part.state_dict() for name, part in parts.items()} | {"step": step}, out / f"{STATE}.new"
+    )
+    save_file(parts["average"].state_dict(), out / f"{WEIGHTS}.new")
+    for name in (STATE, WEIGHTS):
+        (out / f"{name}.new").replace(out / name)
     return out / WEIGHTS
 
 

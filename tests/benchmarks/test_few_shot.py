@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_medseg import workflow
+from napari_medseg import cli, workflow
 from napari_medseg.benchmarks import few_shot
 from napari_medseg.benchmarks.draws import draws_of
 from napari_medseg.benchmarks.few_shot import answers, build_arms
@@ -180,6 +180,26 @@ def test_an_arm_that_comes_later_answers_the_same_draws(
     assert "A note." in (out / "table.md").read_text()
     with pytest.raises(TaskError, match="other seed"):
         finish(few_shot.run(tmp_path / "data", **quick, resume=True, seed=1))
+
+
+def test_the_command_line_measures_and_answers_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_phantoms(tmp_path / "data" / "pictures", ROWS)
+    words = [
+        "--data",
+        str(tmp_path / "data"),
+        "--arms",
+        "mean mask, nearest copy",
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["benchmark", "few-shot", *words, "--minutes", "9", "--device", "cpu", "--json"])
+    assert not ended.value.code
+    record = json.loads(capsys.readouterr().out)
+    assert {cell["arm"] for cell in record["cells"]} == {"mean mask", "nearest copy"}
+    assert record["about"]["preset"] == "few-shot test"
 
 
 def test_arms_without_what_they_need_are_left_out_in_a_sentence(
