@@ -23,6 +23,8 @@ _SMALLEST, _SMALLEST_PART = 50, 0.01  # pixels, or part of the slice, of a struc
 def draws_of(datasets: Sequence[Dataset], split: str, seed: int) -> Job[tuple[list[Draw], list[SetInfo]]]:
     """Draw for every structure of every set, sets taking turns, and say what was drawn from.
 
+    Sets that count in a mean come first, unseen ones before seen ones, and three times as often as the others.
+
     Examples come from the train split, in sets without one from the other groups of `split`; a query's group
     never shows an example, unless the set has one group only.
 
@@ -40,9 +42,10 @@ def draws_of(datasets: Sequence[Dataset], split: str, seed: int) -> Job[tuple[li
         draws = _draws_of_set(dataset, asked, shown, seed)
         if draws:
             infos.append(_info(dataset, asked, draws[0].alone))
-            each = _A_TURN if infos[-1].averaged else 1
-            queues.append([draws[i : i + each] for i in range(0, len(draws), each)])
-    return [draw for some in in_turn(queues) for draw in some], infos
+            pause: list[list[Draw]] = [] if infos[-1].averaged else [[]] * (_A_TURN - 1)
+            queues.append([turn for draw in draws for turn in (*pause, [draw])])
+    order = sorted(range(len(infos)), key=lambda i: (not infos[i].averaged, infos[i].role != "unseen"))
+    return [draw for turn in in_turn([queues[i] for i in order]) for draw in turn], infos
 
 
 def cases_of(datasets: Sequence[Dataset], split: str, seed: int) -> Job[tuple[list[Draw], list[SetInfo]]]:
