@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QScrollArea, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_medseg.gui.style import mark
 
-_TALL = 172  # pixels a drawer takes when open, unless it asks for more
+_TALL = 172  # pixels a drawer takes when open, at least
+
+
+class _Area(QScrollArea):
+    """Where a drawer lies: as tall as it would like to be where there is room, else it scrolls."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumHeight(_TALL)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        self.tall = _TALL
+
+    def sizeHint(self) -> QSize:  # noqa: N802  Qt's name
+        """As tall as the drawer asks for."""
+        return QSize(super().sizeHint().width(), self.tall)
 
 
 class Drawers(QWidget):
@@ -24,9 +49,7 @@ class Drawers(QWidget):
         self._tall: dict[str, int] = {}
         self._titles = QHBoxLayout()
         self._titles.setSpacing(4)
-        self._area = QScrollArea(self)
-        self._area.setWidgetResizable(True)
-        self._area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._area = _Area(self)
         self._area.hide()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -35,7 +58,7 @@ class Drawers(QWidget):
         column.addWidget(self._area)
 
     def add(self, name: str, title: str, content: QWidget, tall: int = _TALL) -> None:
-        """Add a drawer, which takes so many pixels when it is open."""
+        """Add a drawer, which takes so many pixels when it is open and there is room."""
         button = QToolButton(self)
         button.setText(title)
         button.setCheckable(True)
@@ -70,7 +93,8 @@ class Drawers(QWidget):
             button.setChecked(key == name)
             button.setArrowType(Qt.ArrowType.DownArrow if key == name else Qt.ArrowType.RightArrow)
         if name:
-            self._area.setFixedHeight(self._tall[name])
+            self._area.tall = self._tall[name]
+            self._area.updateGeometry()
             self._area.setWidget(self._contents[name])
             self._contents[name].show()
         self._area.setVisible(bool(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from napari_medseg import workflow
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.volume import Volume
-from napari_medseg.gui.example_pictures import example_picture
+from napari_medseg.gui.example_pictures import Colour, example_picture
 from napari_medseg.gui.example_pieces import Other
 
 if TYPE_CHECKING:
@@ -34,14 +35,16 @@ def write(mask: Mask, volume: Volume, path: Path) -> Job[Path]:
     return workflow.save_mask(mask.copy(), volume, path)
 
 
-def examples_drawn(reading: Job[workflow.Examples]) -> Job[tuple[list[Other], tuple[str, ...]]]:
+def examples_drawn(
+    reading: Job[workflow.Examples], colours: Mapping[str, Colour]
+) -> Job[tuple[list[Other], tuple[str, ...]]]:
     """Read examples and draw a picture of each; returns them with what to say."""
     read = yield from reading
     found = []
     for n, example in enumerate(read.examples):
         yield Progress(n / len(read.examples), "Drawing the examples")
         case = read.cases[n] if read.cases else ""
-        other = Other(example, example.volume.name, case, example_picture(example))
+        other = Other(example, example.volume.name, case, example_picture(example, colours))
         assert other.key  # worked out here, as it looks at pixels
         found.append(other)
     return found, read.notes

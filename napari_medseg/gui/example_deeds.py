@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,11 @@ from napari_medseg.core.settings import fields_of
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.gui import edits
 from napari_medseg.gui.errands import examples_drawn, n_accepted_elsewhere
+from napari_medseg.gui.example_cards import Card
 from napari_medseg.gui.example_drawing import ExampleDrawing
+from napari_medseg.gui.example_pictures import Colour
 from napari_medseg.gui.example_pieces import Other, Place, number, title
 from napari_medseg.gui.example_set import ExampleSet, Own
-from napari_medseg.gui.examples_drawer import Card
 from napari_medseg.gui.first_slice import FirstSlice
 from napari_medseg.gui.jobs import Ticket
 from napari_medseg.gui.presenter import Presenter
@@ -134,8 +135,9 @@ class ExampleDeeds(QObject):
         """Read examples on the inference thread, and draw them there."""
         self.cancel()
         self.progressed.emit(0.0, "Reading examples")
+        colours = {s.name: s.colour for s in self.bench.in_hand().mask.structures}
         self._ticket = self.enquiry.worker.start(
-            lambda: examples_drawn(job()), self._take, self._told, self._not_read
+            lambda: examples_drawn(job(), colours), self._take, self._told, self._not_read
         )
 
     def _told(self, step: Progress) -> None:
@@ -145,20 +147,25 @@ class ExampleDeeds(QObject):
         """Hold what was read; structures that have no name yet take those of the examples."""
         self._end()
         others, notes = found
-        self._name(tuple(dict.fromkeys(name for other in others for name in other.example.mask.names)))
+        self._name({s.name: s.colour for other in others for s in other.example.mask.structures})
         n = self.examples.add(others)
-        new = "There was nothing new." if not n else "1 example was added." if n == 1 else f"{n} were added."
-        self.said.emit(" ".join((new, *notes)))
+        words = {0: "There was nothing new.", 1: "1 example was added."}
+        self.said.emit(" ".join((words.get(n, f"{n} examples were added."), *notes)))
 
-    def _name(self, names: tuple[str, ...]) -> None:
+    def _name(self, colours: Mapping[str, Colour]) -> None:
         """Add structures to a case that has none with a name."""
         work = self.bench.in_hand()
-        if set(work.mask.names) != {UNTITLED} or not set(names) - {UNTITLED}:
+        if set(work.mask.names) != {UNTITLED} or not set(colours) - {UNTITLED}:
             return
-        for name in names:
-            work = edits.add_structure(work, name) if name not in work.mask.names else work
-        work = edits.drop_untitled(work, names)
-        self.bench.do("structures of the examples", replace(work, current=names[0]))
+        for name in [name for name in colours if name != UNTITLED]:
+            work = edits.add_structure(work, name)
+            looks = replace(work.mask.structure(name), colour=colours[name])
+            work = edits.change_structure(work, name, looks)
+        work = edits.drop_untitled(work, list(colours))
+        self.bench.do(
+            "structures of the examples",
+            replace(work, current=next(name for name in colours if name != UNTITLED)),
+        )
 
     def _not_read(self, sentence: str) -> None:
         self._end()
@@ -174,11 +181,14 @@ class ExampleDeeds(QObject):
         if work is not None and work.volume is not self._case:
             self._begin_case(work.volume)
         self._look_for_first()
-        cards = [self._card(own, place) for place in own.places] if own is not None else []
+        places = list(own.places) if own is not None else []
+        shown = places[:_MOST_CARDS]
+        cards = [self._card(own, place) for place in shown] if own is not None else []
         cards += [Card(other.key, other.title, other.n_slices, other.picture) for other in used]
-        self.drawer.show_examples(cards[:_MOST_CARDS], self._about(len(cards)), self._unlike(used))
+        about = self._about(len(places) + len(used))
+        self.drawer.show_examples(cards[:_MOST_CARDS], about, self._unlike(used))
         self.drawer.add.setEnabled(work is not None)
-        self.drawing.draw(own, list(own.places)[:_MOST_CARDS] if own is not None else [])
+        self.drawing.draw(own, shown)
 
     def _card(self, own: Own, place: Place) -> Card:
         """A slice of this case, with its picture where it is drawn already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,23 +12,24 @@ from qtpy.QtGui import QImage
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Region
 from napari_medseg.core.request import Example
-from napari_medseg.core.volume import Volume
+from napari_medseg.core.volume import Volume, Window
 from napari_medseg.gui.display import Display
 from napari_medseg.gui.example_pieces import largest
 from napari_medseg.imaging.window import default_window, is_ct, percentile_window
 
 Colour = tuple[int, int, int]
-SIDE = 72  # pixels on screen
+SIDE = 68  # pixels on screen
 _FINE = 2 * SIDE  # pixels of the picture, for screens with twice the density
 _ROOM = 2.2  # times the outlines' extent that is shown around them,
+_FEW = 40  # values along an axis that tell how bright an image is
 _LEAST = 0.5  # but at least this part of the slice's shorter side
 
 
-def example_picture(example: Example) -> QImage:
-    """The annotated slice of an example with the largest outlines."""
+def example_picture(example: Example, colours: Mapping[str, Colour]) -> QImage:
+    """The annotated slice of an example with the largest outlines, in these colours or its own."""
     plane, index = largest(example)
     mask = example.mask
-    outlines = [(mask.on_slice(s.name, plane, index), s.colour) for s in mask.structures]
+    outlines = [(mask.on_slice(s.name, plane, index), colours.get(s.name, s.colour)) for s in mask.structures]
     return slice_picture(example.volume, plane, index, outlines)
 
 
@@ -85,11 +86,17 @@ def _as_shown(volume: Volume, part: NDArray[Any], sampled: NDArray[Any]) -> NDAr
     values: NDArray[np.float32] = pairs.mean(axis=(1, 3), dtype=np.float32)
     if values.ndim == 3 and values.shape[2] in (3, 4) and part.dtype == np.uint8:
         return values[..., :3].astype(np.uint8)
-    grey, step = (values[..., 0] if values.ndim == 3 else values), max(1, max(part.shape) // 256)
+    grey = values[..., 0] if values.ndim == 3 else values
     named = volume.windows or is_ct(volume) or part.dtype == np.uint8
-    low, high = (default_window(volume) if named else percentile_window(part[::step, ::step])).limits
+    low, high = (default_window(volume) if named else _rough_window(volume)).limits
     shown = np.clip((grey - low) * (255.0 / max(high - low, 1e-6)), 0, 255)
     return np.repeat(shown.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _rough_window(volume: Volume) -> Window:
+    """The window an image opens with, from few of its values, so that nobody waits for it."""
+    z, y, x = (slice(None, None, max(1, n // _FEW)) for n in volume.geometry.shape)
+    return percentile_window(volume.array[z, y, x])
 
 
 def _sampled(part: NDArray[Any], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:

@@ -2,106 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QKeyEvent, QPixmap
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_medseg.gui.example_pictures import SIDE
+from napari_medseg.gui.example_cards import Card, Cards
 from napari_medseg.gui.style import mark
 
-TALL = 292  # pixels the drawer takes when open
+TALL = 330  # pixels the drawer takes when open, where there is room
 _IMAGES = "Images (*.nii *.nii.gz *.nrrd *.mha *.mhd *.png *.jpg *.jpeg *.tif *.tiff);;All files (*)"
 _MASKS = "Label maps (*.png *.nii.gz *.nii *.nrrd *.mha *.tif *.tiff)"
-
-
-@dataclass(frozen=True)
-class Card:
-    """One example to look at: what tells it apart, what to call it, how many slices, its picture."""
-
-    key: Hashable
-    title: str
-    n_slices: int = 1
-    picture: QImage | None = None
-
-
-class Cards(QListWidget):
-    """The pictures side by side; Delete takes the chosen ones away."""
-
-    remove_requested = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setViewMode(QListWidget.ViewMode.IconMode)
-        self.setResizeMode(QListWidget.ResizeMode.Adjust)
-        self.setMovement(QListWidget.Movement.Static)
-        self.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
-        self.setIconSize(QSize(SIDE - 4, SIDE - 4))
-        self.setGridSize(QSize(SIDE, SIDE))
-        self.setUniformItemSizes(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setMinimumHeight(SIDE + 4)
-        self.setAccessibleName("Examples")
-        self._keys: list[Hashable] = []  # of each row; Qt would turn tuples into lists
-        self._blank = QPixmap(2 * SIDE, 2 * SIDE)
-        self._blank.fill(Qt.GlobalColor.black)
-
-    def show_cards(self, cards: Sequence[Card]) -> None:
-        """Show these; those that are there already stay as they are."""
-        keys = [card.key for card in cards]
-        if keys == self._keys:
-            return
-        known = {key: self.item(row) for row, key in enumerate(self._keys)}
-        self._keys = keys
-        while self.count():
-            self.takeItem(0)
-        for card in cards:
-            self.addItem(known.get(card.key) or self._item(card))
-
-    def _item(self, card: Card) -> QListWidgetItem:
-        item = QListWidgetItem(QIcon(self._blank) if card.picture is None else _icon(card.picture), "")
-        several = "" if card.n_slices == 1 else f", {card.n_slices} slices"
-        item.setToolTip(card.title + several)
-        item.setData(Qt.ItemDataRole.AccessibleTextRole, card.title + several)
-        return item
-
-    def show_picture(self, key: Hashable, picture: QImage) -> None:
-        """Draw one."""
-        if key in self._keys:
-            self.item(self._keys.index(key)).setIcon(_icon(picture))
-
-    def chosen(self) -> list[Hashable]:
-        """What is chosen."""
-        return [self._keys[self.row(item)] for item in self.selectedItems()]
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802  Qt's name
-        """Delete and Backspace take away."""
-        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
-            self.remove_requested.emit()
-        else:
-            super().keyPressEvent(event)
-
-
-def _icon(picture: QImage) -> QIcon:
-    """A picture that is as clear when it is chosen."""
-    icon = QIcon(QPixmap.fromImage(picture))
-    icon.addPixmap(QPixmap.fromImage(picture), QIcon.Mode.Selected)
-    return icon
 
 
 class ExamplesDrawer(QWidget):
@@ -119,40 +41,28 @@ class ExamplesDrawer(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.about = QLabel(self)
-        self.about.setWordWrap(True)
+        self.about, self.note = QLabel(self), mark(QLabel(self), quiet=True)
+        for label in (self.about, self.note):
+            label.setWordWrap(True)
         self.about.setAccessibleName("Examples in hand")
         self.go = self._button("Go", "Show that slice", self.go_requested.emit)
         self.remove = self._button("Remove", "Take the chosen examples away  [Del]", self._remove)
         self.clear = self._button("Clear", "Take all examples away", self.clear_requested.emit)
-        self.add = self._button(
-            "Add this slice",
-            "The slice on screen teaches as it is outlined now, accepted or not",
-            self.slice_requested.emit,
-        )
+        now = "The slice on screen teaches as it is outlined now, accepted or not"
+        self.add = self._button("Add this slice", now, self.slice_requested.emit)
         self.pair = self._button("Pair of files…", "An image and its mask", self._choose_pair)
-        self.folder = self._button(
-            "Folder…", "A folder with images/ and masks/, or a data set", self._choose_folder
-        )
-        self.elsewhere = self._button(
-            "Other cases", "The accepted slices of other cases", self.session_requested.emit
-        )
-        self.joins = self._box(
-            "Accepted slices join",
-            "Each slice you accept in this case becomes an example",
-            self.joins_changed,
-        )
+        where = "A folder with images/ and masks/, or a data set"
+        self.folder = self._button("Folder…", where, self._choose_folder)
+        others = "The accepted slices of the session's other cases"
+        self.elsewhere = self._button("Other cases", others, self.session_requested.emit)
+        each = "Each slice you accept in this case becomes an example"
+        self.joins = self._box("Accepted slices join", each, self.joins_changed)
         self.joins.setChecked(True)
-        self.careful = self._box(
-            "Careful",
-            "Average several readings: slower, better, and it shows its doubt",
-            self.careful_changed,
-        )
+        several = "Average several readings: slower, better, and it shows its doubt"
+        self.careful = self._box("Careful", several, self.careful_changed)
         self.cards = Cards(self)
         self.cards.remove_requested.connect(self._remove)
         self.cards.itemSelectionChanged.connect(self._on_choice)
-        self.note = mark(QLabel(self), quiet=True)
-        self.note.setWordWrap(True)
         self._lay_out()
         self.show_elsewhere(0)
         self.show_careful(False, False)
@@ -187,10 +97,11 @@ class ExamplesDrawer(QWidget):
             layout.setSpacing(4)
         column.setSpacing(4)
         column.addLayout(top)
-        column.addWidget(self.cards, 1)
+        column.addWidget(self.cards)
         column.addWidget(self.note)
         column.addLayout(sources)
         column.addLayout(bottom)
+        column.addStretch(1)
 
     def show_examples(self, cards: Sequence[Card], about: str, note: str) -> None:
         """Show the examples, how many there are of what, and where they differ from the image."""

@@ -75,13 +75,13 @@ def sheet(theme: str) -> str:
         color: {mixed(c["text"], c["background"], 0.45)};
     }}
     QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QAbstractSpinBox:focus,
-    QTreeWidget:focus, QProgressBar:focus {{ border: 1px solid {c["text"]}; }}
+    QTreeWidget:focus, QListWidget:focus, QProgressBar:focus {{ border: 1px solid {c["text"]}; }}
     QComboBox, QLineEdit, QAbstractSpinBox {{ border: 1px solid transparent; }}
-    QTreeWidget {{
+    QTreeWidget, QListWidget {{
         background-color: {mixed(c["foreground"], c["background"], 0.45)}; border: 1px solid transparent;
     }}
     QTreeWidget::item {{ height: 24px; }}
-    QTreeWidget::item:selected {{ background-color: {c["primary"]}; color: {c["text"]}; }}
+    QTreeWidget::item:selected, Cards::item:selected {{ background: {c["primary"]}; color: {c["text"]}; }}
     QProgressBar {{ min-height: 18px; max-height: 18px; border-radius: 3px; text-align: center; }}
     """
 

@@ -238,7 +238,7 @@ def test_a_folder_names_the_structures_and_its_pictures_teach(picture, asked, tm
     desk.wait_idle()
     assert desk.work.mask.names == ("gland", "lesion") and desk.work.current == "gland"
     assert drawer(desk).about.text() == "Examples: 2 of gland, 2 of lesion"
-    assert tips(desk) == ["us0", "us1"] and said(desk) == "2 were added."
+    assert tips(desk) == ["us0", "us1"] and said(desk) == "2 examples were added."
     run(desk)
     assert len(asked[0].examples) == 2 and asked[0].wanted == ("gland", "lesion")
     press(drawer(desk).folder)
@@ -318,7 +318,7 @@ def test_what_was_learnt_of_one_case_serves_the_next(learning, asked):
     press(drawer(desk).clear)
     press(drawer(desk).elsewhere)
     desk.wait_idle()
-    assert said(desk) == "2 were added." and len(tips(desk)) == 2
+    assert said(desk) == "2 examples were added." and len(tips(desk)) == 2
 
 
 def example_layers(volume):
