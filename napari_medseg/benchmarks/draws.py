@@ -23,7 +23,7 @@ _SMALLEST, _SMALLEST_PART = 50, 0.01  # pixels, or part of the slice, of a struc
 def draws_of(datasets: Sequence[Dataset], split: str, seed: int) -> Job[tuple[list[Draw], list[SetInfo]]]:
     """Draw for every structure of every set, sets taking turns, and say what was drawn from.
 
-    Sets that count in a mean come first, unseen ones before seen ones, and three times as often as the others.
+    Sets that count in a mean come first, the unseen ones leading, and three times as often as the others.
 
     Examples come from the train split, in sets without one from the other groups of `split`; a query's group
     never shows an example, unless the set has one group only.
@@ -109,7 +109,7 @@ def _places(items: Sequence[Item], dataset: Dataset) -> dict[str, list[Place]]:
             sizes = np.count_nonzero(region, axis=(1, 2))
             worth = np.flatnonzero(sizes >= min(_SMALLEST, _SMALLEST_PART * region[0].size))
             for i in np.unique(np.linspace(0, len(worth) - 1, min(len(worth), _MOST_SLICES)).round()):
-                found[name].append(Place(item, int(worth[int(i)])))
+                found[name].append(Place(item, int(worth[int(i)]), mask.geometry.native_plane))
     return found
 
 
@@ -154,14 +154,15 @@ def _draw(
     n = 1 if ordered.one_owner else min(N_QUERIES, len(owners))
     chosen = [str(owners[(number * n + i) % len(owners)]) for i in range(n)]
     random = random_of(seed, f"{dataset.name}/{name}/{number}")
-    queries = tuple(_turns({owner: by_owner[owner] for owner in chosen}, N_QUERIES, random))
+    first, *others = _turns({owner: by_owner[owner] for owner in chosen}, N_QUERIES, random)
+    queries = (first, *(place for place in others if place.plane == first.plane))
     if ordered.alone:
         left = [place for place in by_owner[chosen[0]] if place not in queries]
     else:
         groups = {place.item.group for place in queries}
         left = [place for place in shown or ordered.places if place.item.group not in groups]
     owned: dict[str, list[Place]] = {}
-    for place in left:
+    for place in (place for place in left if place.plane == first.plane):
         owned.setdefault(place.item.group, []).append(place)
     order = random.permutation(sorted(owned))
     examples = tuple(_turns({str(group): owned[str(group)] for group in order}, max(NUMBERS), random))

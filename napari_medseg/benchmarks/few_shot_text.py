@@ -21,7 +21,8 @@ def lines_of(table: FewShotTable) -> list[str]:
     own = "Means are over each arm's own answers (a slow arm has fewer), differences over common ones."
     result += ["### Dice by number of examples", "", own, "", *_by_number(table), ""]
     result += ["### Five examples: every set", "", *_per_set(table), ""]
-    result += ["### Five examples: arms", "", *_arms(table), "", *_differences(table), ""]
+    times = "Learning: looking at the examples and fitting, once; a method of the menu fits while it answers."
+    result += ["### Five examples: arms", "", times, "", *_arms(table), "", *_differences(table), ""]
     result += ["### Does Dice fall with more examples?", "", *_steps(table), ""]
     return result + _ratios(table)
 

@@ -25,6 +25,7 @@ class Place:
 
     item: Item
     index: int
+    plane: Plane
 
 
 @dataclass(frozen=True, eq=False)
