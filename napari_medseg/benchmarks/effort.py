@@ -22,7 +22,7 @@ import numpy as np
 from napari_medseg.benchmarks.draws import cases_of
 from napari_medseg.benchmarks.effort_table import EffortTable, case_name
 from napari_medseg.benchmarks.environment import environment
-from napari_medseg.benchmarks.few_shot import build_arms, current
+from napari_medseg.benchmarks.few_shot import METHODS, build_arms, check_arms, current
 from napari_medseg.benchmarks.few_shot_arms import Arm
 from napari_medseg.benchmarks.harness import Row, measure, read_rows
 from napari_medseg.benchmarks.prompt_arms import MethodArm, promptable
@@ -34,7 +34,6 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.learning.data import read_datasets
 
 BY_HAND, CLICKS = "by hand", "sam, clicks"
-LEARNING = ("examples_head", "segicl")
 
 
 class Way(Protocol):
@@ -148,6 +147,7 @@ def run(
     """
     from napari_medseg import workflow
 
+    check_arms(arms)
     out = Path(out)
     draws, infos = yield from cases_of(read_datasets([Path(data)]), split, seed)
     if not draws:
@@ -171,7 +171,7 @@ def _ways(names: Sequence[str], out: Path, model: str, device: str) -> tuple[lis
     method, known = promptable("", device)
     if method is not None:
         ways.append(Clicking(MethodArm(CLICKS, method), f"{known['model']} {known['sha256']}"))
-    arms, notes = build_arms(names or LEARNING, out, model, device)
+    arms, notes = build_arms(names or METHODS, out, model, device)
     return [*ways, *map(Learning, arms)], notes
 
 

@@ -28,7 +28,8 @@ from napari_medseg.learning.data import read_datasets
 
 FLOORS = tuple(arm.name for arm in floors())
 UNIVERSEG, UNET = "UniverSeg-style", "U-Net from nothing"
-ARMS = (*FLOORS, UNET, UNIVERSEG, "examples_head", "segicl")
+METHODS = ("examples_head", "segicl")
+ARMS = (*FLOORS, UNET, UNIVERSEG, *METHODS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,8 @@ def run(
     model : str
         Name of the SegICL model; the one in use by default.
     arms : sequence of str
-        Some of ARMS; by default all that have what they need.
+        Some of ARMS; by default all that have what they need. A method may be followed by settings, as in
+        "segicl samples=4", to be compared with itself.
 
     Raises
     ------
@@ -83,14 +85,15 @@ def run(
     """
     from napari_medseg import workflow
 
-    if unknown := sorted(set(arms) - set(ARMS)):
-        raise TaskError(f"There is no arm '{unknown[0]}'; the arms are: {', '.join(ARMS)}.")
+    check_arms(arms)
     out = Path(out)
     draws, infos = yield from draws_of(read_datasets([Path(data)]), split, seed)
     if not draws:
         raise TaskError(f"Nothing in {Path(data).name} can be asked for in the split '{split}'.")
     yield Progress(0.0, "loading the models")
     chosen, notes = build_arms(arms or ARMS, out, model, device)
+    if not chosen:
+        raise TaskError(" ".join(notes))
     about = {"preset": f"few-shot {split}", "seed": seed}
     quick = [arm for arm in chosen if arm.name != UNET]
     slow = [arm for arm in chosen if arm.name == UNET]
@@ -124,28 +127,36 @@ def build_arms(names: Sequence[str], out: Path, model: str, device: str) -> tupl
         rival = load_arm(out, UNIVERSEG)
         arms += [rival] if rival else []
         notes += [] if rival else [f"The {UNIVERSEG} network is left out: it was not trained in {out.name}."]
-    for method in ("examples_head", "segicl"):
-        if method in names:
-            arm = _method_arm(method, model if method == "segicl" else "", device)
-            arms += [arm] if arm else []
-            notes += (
-                [] if arm else [f"{method} is left out: there is no such method here, or no model for it."]
-            )
+    for name in (name for name in names if name.split()[0] in METHODS):
+        arm = _method_arm(name, model, device)
+        arms += [arm] if arm else []
+        notes += [] if arm else [f"{name} is left out: there is no such method, or no model for it."]
     return arms, tuple(notes)
 
 
+def check_arms(names: Sequence[str]) -> None:
+    """Refuse names nobody knows; TaskError says which there are."""
+    for name in names:
+        if name not in ARMS and name.split()[0] not in METHODS:
+            raise TaskError(f"There is no arm '{name}'; the arms are: {', '.join(ARMS)}.")
+
+
 def _method_arm(name: str, model: str, device: str) -> MethodArm | None:
-    """A method of the menu with its model; None where one of them is not there."""
+    """A method of the menu with its model and settings; None where it or its model is not there."""
     from napari_medseg import workflow
 
-    found = workflow.model_for(name, model) if name in workflow.menu() else None
+    method, *words = name.split()
+    found = None
+    if method in workflow.menu():
+        found = workflow.model_for(method, model if method == "segicl" else "")
     if found is None:
         return None
-    known = {field.name for field in fields(workflow.entry(name).settings)}
-    settings = {"disk": 0} if "disk" in known else {}  # a measurement keeps nothing of these images
-    method = workflow.build(name, model=found.name, device=device, settings=settings)
-    numbers = NUMBERS if name == "segicl" else NUMBERS[1:]
-    return MethodArm(name, method, f"{found.name} {found.sha256[:12]}", numbers)
+    known = {field.name for field in fields(workflow.entry(method).settings)}
+    settings = {"disk": "0"} if "disk" in known else {}  # a measurement keeps nothing of these images
+    settings |= dict(word.partition("=")[::2] for word in words)
+    built = workflow.build(method, model=found.name, device=device, settings=settings)
+    numbers = NUMBERS if method == "segicl" else NUMBERS[1:]
+    return MethodArm(name, built, f"{found.name} {found.sha256[:12]}", numbers)
 
 
 class _Desk:

@@ -24,6 +24,7 @@ from napari_medseg.core.progress import Job, Progress, finish
 from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.volume import Volume
 from napari_medseg.learning.data import read_datasets
+from tests.models import tiny_sam
 from tests.phantom_sets import patients, write_phantoms
 
 ROWS = patients(6, "train") + patients(5, "test")
@@ -211,6 +212,20 @@ def test_arms_without_what_they_need_are_left_out_in_a_sentence(
     assert len(notes) >= 3 and all(note.endswith(".") for note in notes)
     with pytest.raises(TaskError, match="no arm 'magic'"):
         finish(few_shot.run(tmp_path, arms=["magic"]))
+    write_phantoms(tmp_path / "data" / "pictures", ROWS)
+    with pytest.raises(TaskError, match="segicl is left out"):
+        finish(few_shot.run(tmp_path / "data", arms=["segicl"], out=tmp_path / "run", device="cpu"))
+
+
+def test_a_method_is_compared_with_itself_under_other_settings(tmp_path: Path, own_models: Path) -> None:
+    tiny_sam(own_models)
+    names = ["examples_head", "examples_head most=1"]
+    (plain, other), notes = build_arms(names, tmp_path, "", "cpu")
+    assert not notes and [plain.name, other.name] == names
+    assert isinstance(plain, MethodArm) and isinstance(other, MethodArm)
+    assert (plain.method.settings.most, other.method.settings.most) == (16, 1)  # type: ignore[attr-defined]
+    with pytest.raises(TaskError, match="no setting 'colour'"):
+        build_arms(["examples_head colour=1"], tmp_path, "", "cpu")
 
 
 def row(
