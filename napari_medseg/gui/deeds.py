@@ -42,6 +42,9 @@ class Deeds(QObject):
     def __init__(self, presenter: Presenter, hand: Hand, memory: Memory, opening: Opening) -> None:
         super().__init__()
         self.ahead = LookAhead(presenter.enquiry, self)
+        self._soon = QTimer(presenter.sections)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(presenter.show)
         self.presenter = presenter
         self.sections: Sections = presenter.sections
         self.bench: Bench = presenter.bench
@@ -86,8 +89,7 @@ class Deeds(QObject):
         self.sections.show_caution("")
         for note in opened.work.volume.notes:
             self.sections.message.say(note)
-        if opened.n_restored:
-            n = opened.n_restored
+        if n := opened.n_restored:
             slices = "1 slice" if n == 1 else f"{n} slices"
             self.sections.message.say(f"Your unaccepted work on {slices} is back: accept or discard it.")
         if not self.screen.tool:
@@ -96,10 +98,10 @@ class Deeds(QObject):
         self._list_models()
 
     def show(self) -> None:
-        """Show the bench on screen and in the sections."""
+        """Show the bench on screen, and in the sections one turn later, so that neither waits for both."""
         if self.bench.work is not None and self.screen.display is not None:
             self.screen.show(self.bench.work)
-        self.presenter.show()
+        self._soon.start(0)
 
     def toggle_tool(self, name: str) -> None:
         """Take a tool in hand, or put it down when it is there."""
@@ -159,6 +161,7 @@ class Deeds(QObject):
         names = self.bench.in_hand().mask.names
         new = next(f"structure {n}" for n in range(len(names) + 1, 999) if f"structure {n}" not in names)
         self.bench.add_structure(new)
+        self.presenter.show()  # at once, so that there is a name to type over
         self.sections.structures.edit_name()
 
     def set_visible(self, name: str, visible: bool) -> None:
