@@ -8,9 +8,11 @@ answers the draws that the others have answered.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from napari_medseg.benchmarks.shots import NUMBERS, Draw, Shot
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.metrics import score
 from napari_medseg.core.progress import Job, Progress
+from napari_medseg.core.settings import as_record, with_overrides
 from napari_medseg.learning.data import read_datasets
 
 FLOORS = tuple(arm.name for arm in floors())
@@ -151,12 +154,16 @@ def _method_arm(name: str, model: str, device: str) -> MethodArm | None:
         found = workflow.model_for(method, model if method == "segicl" else "")
     if found is None:
         return None
-    known = {field.name for field in fields(workflow.entry(method).settings)}
-    settings = {"disk": "0"} if "disk" in known else {}  # a measurement keeps nothing of these images
+    default = workflow.entry(method).settings()
+    settings = (
+        {"disk": "0"} if hasattr(default, "disk") else {}
+    )  # a measurement keeps nothing of these images
     settings |= dict(word.partition("=")[::2] for word in words)
     built = workflow.build(method, model=found.name, device=device, settings=settings)
     numbers = NUMBERS if method == "segicl" else NUMBERS[1:]
-    return MethodArm(name, built, f"{found.name} {found.sha256[:12]}", numbers)
+    record = json.dumps(as_record(with_overrides(default, settings)), sort_keys=True)
+    digest = sha256(record.encode()).hexdigest()[:4]  # other defaults are another version
+    return MethodArm(name, built, f"{found.name} {found.sha256[:12]} {digest}", numbers)
 
 
 class _Desk:

@@ -224,6 +224,7 @@ def test_a_method_is_compared_with_itself_under_other_settings(tmp_path: Path, o
     assert not notes and [plain.name, other.name] == names
     assert isinstance(plain, MethodArm) and isinstance(other, MethodArm)
     assert (plain.method.settings.most, other.method.settings.most) == (16, 1)  # type: ignore[attr-defined]
+    assert plain.version != other.version
     with pytest.raises(TaskError, match="no setting 'colour'"):
         build_arms(["examples_head colour=1"], tmp_path, "", "cpu")
 
