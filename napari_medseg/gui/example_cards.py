@@ -35,7 +35,7 @@ class Cards(QListWidget):
         self.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.setMovement(QListWidget.Movement.Static)
         self.setSelectionMode(QListWidget.SelectionMode.ExtendedSelection)
-        self.setIconSize(QSize(SIDE - 4, SIDE - 4))
+        self.setIconSize(QSize(SIDE - 6, SIDE - 6))
         self.setGridSize(QSize(SIDE, SIDE))
         self.setUniformItemSizes(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -18,7 +18,7 @@ from napari_medseg.gui.example_pieces import largest
 from napari_medseg.imaging.window import default_window, is_ct, percentile_window
 
 Colour = tuple[int, int, int]
-SIDE = 68  # pixels on screen
+SIDE = 64  # pixels on screen, four of which fit a row
 _FINE = 2 * SIDE  # pixels of the picture, for screens with twice the density
 _ROOM = 2.2  # times the outlines' extent that is shown around them,
 _FEW = 40  # values along an axis that tell how bright an image is

@@ -10,7 +10,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QFileDialog,
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -21,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_medseg.gui.example_cards import Card, Cards
 from napari_medseg.gui.style import mark
 
-TALL = 330  # pixels the drawer takes when open, where there is room
+TALL = 300  # pixels the drawer takes when open, where there is room
 _IMAGES = "Images (*.nii *.nii.gz *.nrrd *.mha *.mhd *.png *.jpg *.jpeg *.tif *.tiff);;All files (*)"
 _MASKS = "Label maps (*.png *.nii.gz *.nii *.nrrd *.mha *.tif *.tiff)"
 
@@ -82,25 +81,26 @@ class ExamplesDrawer(QWidget):
         return box
 
     def _lay_out(self) -> None:
-        top, bottom, sources = QHBoxLayout(), QHBoxLayout(), QGridLayout()
+        top, here, sources = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         top.addWidget(self.about, 1)
         for button in (self.go, self.remove, self.clear):
             top.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-        for position, button in enumerate((self.add, self.pair, self.folder, self.elsewhere)):
-            sources.addWidget(button, position // 2, position % 2)
-        bottom.addWidget(self.joins)
-        bottom.addWidget(self.careful)
-        bottom.addStretch(1)
+        for button in (self.pair, self.folder, self.elsewhere):
+            sources.addWidget(button, 1)
+        here.addWidget(self.add)
+        here.addWidget(self.joins)
+        here.addStretch(1)
         column = QVBoxLayout(self)
         column.setContentsMargins(2, 2, 2, 2)
-        for layout in (top, sources, bottom):
+        for layout in (top, sources, here):
             layout.setSpacing(4)
         column.setSpacing(4)
         column.addLayout(top)
         column.addWidget(self.cards)
         column.addWidget(self.note)
+        column.addLayout(here)
         column.addLayout(sources)
-        column.addLayout(bottom)
+        column.addWidget(self.careful)
         column.addStretch(1)
 
     def show_examples(self, cards: Sequence[Card], about: str, note: str) -> None:

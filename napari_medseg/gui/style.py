@@ -80,8 +80,8 @@ def sheet(theme: str) -> str:
     QTreeWidget, QListWidget {{
         background-color: {mixed(c["foreground"], c["background"], 0.45)}; border: 1px solid transparent;
     }}
-    QTreeWidget::item {{ height: 24px; }}
-    QTreeWidget::item:selected, Cards::item:selected {{ background: {c["primary"]}; color: {c["text"]}; }}
+    QTreeWidget::item {{ height: 24px; }} Cards::item:selected {{ background-color: {c["current"]}; }}
+    QTreeWidget::item:selected {{ background-color: {c["primary"]}; color: {c["text"]}; }}
     QProgressBar {{ min-height: 18px; max-height: 18px; border-radius: 3px; text-align: center; }}
     """
 
