@@ -85,13 +85,14 @@ def cut_out(work: Work, names: Sequence[str], place: Place, added: Added, case: 
     start, stop = [0, 0, 0], list(geometry.shape)
     start[axis], stop[axis] = index, index + 1
     grid = geometry.crop((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-    mask = Mask.empty(grid, (work.mask.structure(name) for name in names))
-    for name in names:
-        drawn = added.get(place, {}).get(name)
-        region = work.mask.on_slice(name, plane, index) if drawn is None else drawn
+    where = geometry.one_slice(plane, index)
+    structures = tuple(s for s in work.mask.structures if s.name in names)
+    arrays = tuple(labels[where].copy() for labels in work.mask.arrays)
+    mask = Mask(grid, structures, arrays, {name: work.mask.places[name] for name in names})
+    for name, region in added.get(place, {}).items():
         mask = mask.put_slice(name, plane, 0, region)
     called = f"{case.replace('-', ' ')}, {plane} slice {number(geometry, plane, index)}"
-    array = work.volume.array[geometry.one_slice(plane, index)].copy()
+    array = work.volume.array[where].copy()
     volume = replace(work.volume, array=array, geometry=grid, name=called, header=None, notes=())
     return Example(volume, mask.review(plane, (0,)))
 

@@ -21,7 +21,7 @@ from napari_medseg.gui.work import Work
 if TYPE_CHECKING:
     from qtpy.QtGui import QImage
 
-_MOST_KEPT = 60  # slices of a case that stay examples when it is left
+_MOST_KEPT = 24  # slices of a case that stay examples when it is left; more would make the window wait
 
 
 @dataclass(frozen=True, eq=False)
