@@ -27,6 +27,7 @@ _STORED = (
     1.25  # side of the stored pictures beside that of the canvas, so that a closer look has something to see
 )
 _LEAST = 30  # pixels of a target on the canvas, at 192 px
+_ABSENT = 0.4  # of studies have one or two images without the target
 _KINDS = ("real", "superpixels", "synthetic")
 
 
@@ -138,8 +139,9 @@ class Episodes:
         target = self._target()
         chosen = [target.pictures[i] for i in self.random.permutation(len(target.pictures))[:n]]
         chosen += [chosen[int(self.random.integers(len(chosen)))] for _ in range(n - len(chosen))]
-        if target.without and self.random.random() < 0.3:
-            chosen[-1] = target.without[int(self.random.integers(len(target.without)))]
+        if target.without and self.random.random() < _ABSENT:
+            for i in range(int(self.random.integers(1, 3))):
+                chosen[-1 - i] = target.without[int(self.random.integers(len(target.without)))]
         numbers = target.numbers
         text = target.text
         others = [t for t in self.targets if t.pictures[0] is target.pictures[0] and t is not target]
@@ -185,7 +187,9 @@ class Episodes:
 
     def _synthetic(self, n: int) -> Study:
         """A picture nobody took: regions with textures of their own, bent anew for every image."""
-        images, labels, n_labels = scenes(self.random, n, self.canvas)
+        n_without = int(self.random.integers(1, 3)) if self.random.random() < _ABSENT else 0
+        images, labels, n_labels = scenes(self.random, n, self.canvas, n_without)
         wanted = self.random.choice(n_labels, 2 if self.random.random() < 0.2 else 1, replace=False)
+        wanted = np.zeros(1, int) if n_without else wanted  # the label that is missing on some
         masks = torch.isin(labels, torch.from_numpy(wanted)).float()
         return Study(recolour(images, self.random, alike=False), masks, torch.ones_like(masks))

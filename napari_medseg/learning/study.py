@@ -107,8 +107,8 @@ def recolour(images: Tensor, random: Random, alike: bool) -> Tensor:
     )
 
 
-def scenes(random: Random, n: int, canvas: int) -> tuple[Tensor, Tensor, int]:
-    """Draw n pictures of one invented anatomy.
+def scenes(random: Random, n: int, canvas: int, n_without: int = 0) -> tuple[Tensor, Tensor, int]:
+    """Draw n pictures of one invented anatomy, the last few of them without its first label.
 
     Returns
     -------
@@ -131,6 +131,9 @@ def scenes(random: Random, n: int, canvas: int) -> tuple[Tensor, Tensor, int]:
     for number in range(int(random.integers(0, 4))):
         labels = torch.where(_ellipses(random, n, canvas), number % n_labels, labels)
     turned = _bent(random, labels.float(), n, canvas).long()
+    if n_without:
+        gone = turned[-n_without:]
+        turned[-n_without:] = torch.where(gone == 0, random.integers(1, n_labels), gone)
     channels = 3 if random.random() < 0.4 else 1
     middles = random.uniform(0.05, 0.95, (1, n_labels, channels))
     middles = middles + random.normal(0, random.uniform(0.01, 0.06), (n, n_labels, channels))

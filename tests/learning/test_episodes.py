@@ -83,5 +83,7 @@ def test_scenes_are_of_one_anatomy() -> None:
     assert images.shape == (4, 3, 64, 64)
     assert labels.shape == (4, 1, 64, 64)
     assert 0 <= labels.min() <= labels.max() < n_labels
+    _, missing, _ = scenes(np.random.default_rng(3), 4, 64, n_without=2)
+    assert [(part == 0).any().item() for part in missing] == [True, True, False, False]
     shares = torch.stack([(labels == k).float().mean((1, 2, 3)) for k in range(n_labels)])
     assert (shares.max(1).values - shares.min(1).values).max() < 0.5  # every label takes about its part
