@@ -31,7 +31,7 @@ from napari_medseg.core.task import Rule, Task, task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.session.store import Session
 from napari_medseg.workflow.lookup import cache_folder
-from tests.models import tiny_sam
+from tests.models import tiny_sam, tiny_segicl
 
 SHAPE = (3, 4, 5)
 
@@ -385,6 +385,18 @@ def test_the_demo_writes_pictures_masks_and_a_page(monkeypatch: pytest.MonkeyPat
     assert all(f'src="{name}.png"' in page for name in ("fundus", "brain", "spine", "phantom"))
     canal = np.asarray(nibabel.load(tmp_path / "demo" / "spine_mask.nii.gz").dataobj)  # type: ignore[attr-defined]
     assert canal.any() and not canal[:47].any() and not canal[70:].any()
+
+
+def test_the_demo_goes_on_from_examples_where_there_is_a_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_models: Path
+) -> None:
+    monkeypatch.setattr("napari_medseg.workflow.lookup._shipped_folder", lambda: tmp_path / "none")
+    tiny_segicl(own_models)
+    written = {path.name for path in finish(workflow.demo(tmp_path / "demo", "cpu"))}
+    assert {"examples.png", "examples_mask.nii.gz"} <= written
+    assert "From three examples" in (tmp_path / "demo" / "index.html").read_text()
+    lies = nibabel.load(tmp_path / "demo" / "examples_mask.nii.gz")  # type: ignore[attr-defined]
+    assert lies.shape == (192, 192, 24)
 
 
 def test_training_and_scoring_refuse_nonsense(tmp_path: Path) -> None:

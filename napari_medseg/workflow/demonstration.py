@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +12,8 @@ import numpy as np
 
 from napari_medseg.core.mask import Mask, Region
 from napari_medseg.core.progress import Job, Progress
-from napari_medseg.core.prompts import Box
-from napari_medseg.core.request import Request
+from napari_medseg.core.prompts import Box, Point
+from napari_medseg.core.request import Example, Request
 from napari_medseg.core.task import task_of
 from napari_medseg.workflow.images import save_mask
 from napari_medseg.workflow.lookup import build, model_for
@@ -48,16 +49,50 @@ def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
     sections = []
     for number, make in enumerate(SAMPLES):
         sample = make()
-        yield Progress(number / len(SAMPLES), f"outlining the {sample.prompt.structure} with {name}")
+        yield Progress(0.8 * number / len(SAMPLES), f"outlining {sample.name} with {name}")
         mask = yield from _outlined(sample, method)
         picture, words = _draw(sample, name, mask, out)
         suffix = ".png" if not sample.volume.geometry.spacing_known else ".nii.gz"
         written += [picture, save_mask(mask, sample.volume, out / f"{sample.name}_mask{suffix}")]
         sections.append(f"<h2>{escape(sample.prompt.structure)}</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{picture.name}" alt="{escape(words)}">')
+    if model_for("segicl"):
+        more, words = yield from _from_examples(out, device)
+        written += more
+        sections.append(f"<h2>From three examples</h2><p>{escape(words)}</p>")
+        sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
     page = out / "index.html"
     page.write_text(_page(name, sections), encoding="utf-8")
     return [page, *written]
+
+
+def _from_examples(out: Path, device: str) -> Job[tuple[list[Path], str]]:
+    """Outline an organ of a made-up abdomen on all slices, three of them being given as examples."""
+    from napari_medseg.core.metrics import dice
+    from napari_medseg.core.phantoms import ct_phantom
+    from napari_medseg.workflow.pictures import beside, panel
+    from napari_medseg.workflow.samples import Sample
+
+    volume, truth = ct_phantom((24, 192, 192))
+    shown, asked = (7, 12, 17), (9, 14)
+    name = "spleen"
+    yield Progress(0.85, f"outlining the {name} on every slice, from three examples")
+    example = Example(volume, replace(truth, reviewed={"axial": frozenset(shown)}))
+    request = Request(volume, "axial", tuple(range(24)), task_of("demo", (name,)), examples=(example,))
+    answer = yield from segment(build("segicl", device=device), request)
+    mask = Mask.empty(volume.geometry, request.task.structures).paste(answer.mask, answer.start)
+    source = "a phantom made by this program"
+    click = Point(name, "axial", (0, 96, 96))  # a sample has a prompt; here it is neither given nor drawn
+    panels = []
+    for i in (*shown, *asked):
+        sample = Sample("examples", source, volume, "axial", i, click)
+        region = (truth if i in shown else mask).on_slice(name, "axial", i)
+        caption = f"{'example' if i in shown else 'segicl'}, slice {i + 1}"
+        panels.append(panel(sample, region, caption, with_prompt=False))
+    picture = out / "examples.png"
+    beside(panels).save(picture)
+    words = f"From {source}: the {name} on all 24 slices, Dice {dice(mask.of(name), truth.of(name)):.3f}."
+    return [picture, save_mask(mask, volume, out / "examples_mask.nii.gz")], words
 
 
 def _outlined(sample: Sample, method: Method) -> Job[Mask]:

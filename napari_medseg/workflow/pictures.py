@@ -24,7 +24,13 @@ _CAPTION = 26
 _UPRIGHT = ("A", "S", "R")  # letters that belong at the top or on the left
 
 
-def panel(sample: Sample, region: Region | None, caption: str, with_truth: bool = False) -> Image.Image:
+def panel(
+    sample: Sample,
+    region: Region | None,
+    caption: str,
+    with_truth: bool = False,
+    with_prompt: bool = True,
+) -> Image.Image:
     """Draw a sample's slice with its prompt and an outline, (rows, columns) bool, in screen orientation."""
     volume, plane, prompt = sample.volume, sample.plane, sample.prompt
     grey = _grey(volume, plane, sample.index)
@@ -33,7 +39,8 @@ def panel(sample: Sample, region: Region | None, caption: str, with_truth: bool 
     layers = [upright(layer[part], volume.geometry, plane) for layer in (grey, given)]
     size = _size(volume.geometry, plane, given[part].shape)
     picture = np.array(Image.fromarray(layers[0]).convert("RGB").resize(size, Image.Resampling.BICUBIC))
-    picture[_outline(layers[1], size)] = COLOURS[1]
+    if with_prompt:
+        picture[_outline(layers[1], size)] = COLOURS[1]
     if with_truth and sample.truth is not None:
         picture[_outline(upright(sample.truth[part], volume.geometry, plane), size)] = COLOURS[2]
     if region is not None:
