@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_medseg import workflow
 from napari_medseg.core.progress import Job, Progress
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _CAREFUL = 4  # readings that are averaged
 _MOST_CARDS = 96
+_SOON = 300  # milliseconds
 
 
 class ExampleDeeds(QObject):
@@ -56,7 +57,9 @@ class ExampleDeeds(QObject):
         self.first.found.connect(self.show)
         self._ticket: Ticket | None = None
         self._opened = False
-        self._case: object = None
+        self._case: object = None  # the volume that other cases were looked through for
+        self._soon = QTimer(self, singleShot=True)  # the method gets ready while the person looks
+        self._soon.timeout.connect(self.enquiry.warm_up)
         self.drawing = ExampleDrawing(self)
         self.drawing.drawn.connect(self.drawer.cards.show_picture)
         examples.show_pictures_by(self.drawing.get)
@@ -77,6 +80,7 @@ class ExampleDeeds(QObject):
 
     def close(self) -> None:
         """Want nothing any more."""
+        self._soon.stop()
         self.drawing.stop()
         self.first.stop()
         if self._ticket is not None:
@@ -149,6 +153,7 @@ class ExampleDeeds(QObject):
         others, notes = found
         self._name({s.name: s.colour for other in others for s in other.example.mask.structures})
         n = self.examples.add(others)
+        self._soon.start(_SOON)
         words = {0: "There was nothing new.", 1: "1 example was added."}
         self.said.emit(" ".join((words.get(n, f"{n} examples were added."), *notes)))
 
