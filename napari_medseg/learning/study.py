@@ -133,7 +133,7 @@ def scenes(random: Random, n: int, canvas: int, n_without: int = 0) -> tuple[Ten
     turned = _bent(random, labels.float(), n, canvas).long()
     if n_without:
         gone = turned[-n_without:]
-        turned[-n_without:] = torch.where(gone == 0, random.integers(1, n_labels), gone)
+        turned[-n_without:] = torch.where(gone == 0, int(random.integers(1, n_labels)), gone)
     channels = 3 if random.random() < 0.4 else 1
     middles = random.uniform(0.05, 0.95, (1, n_labels, channels))
     middles = middles + random.normal(0, random.uniform(0.01, 0.06), (n, n_labels, channels))

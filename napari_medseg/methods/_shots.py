@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask, Region
+from napari_medseg.core.mask import Region
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.request import Example, Request
 from napari_medseg.core.volume import Volume
@@ -65,7 +65,6 @@ class Shot:
     """
 
     view: View
-    mask: Mask
     regions: Mapping[str, Region]
     made: dict[Any, Any] = field(default_factory=dict)
 
@@ -84,7 +83,7 @@ class Shots:
         self.looks = looks
         self._views: OrderedDict[Spot, View] = OrderedDict()
         self._notes: list[str] = []
-        self._shots: OrderedDict[tuple[int, Plane, int, int], Shot] = OrderedDict()
+        self._shots: OrderedDict[tuple[int, Plane, int, tuple[str, ...]], Shot] = OrderedDict()
 
     def view(self, volume: Volume, plane: Plane, index: int, frame: Frame | None = None) -> View:
         """Look at a whole slice, or at a part of it, or remember it."""
@@ -117,7 +116,7 @@ class Shots:
         if key not in shot.made:
             frame = self.looks.frame(view.volume, view.plane, span_of(shot.regions[name]))
             seen = self.view(view.volume, view.plane, view.index, frame)
-            shot.made[key] = Shot(seen, shot.mask, shot.regions)
+            shot.made[key] = Shot(seen, shot.regions)
         found: Shot = shot.made[key]
         return found
 
@@ -153,13 +152,12 @@ class Shots:
         return [*self.looks.told(), *notes]
 
     def _shot(self, example: Example, plane: Plane, index: int, names: Sequence[str]) -> Shot:
-        """One annotated slice, the same object while volume and mask stay the same."""
-        key = (id(example.volume), plane, index, id(example.mask))
+        """One annotated slice, the same object while its outlines stay the same."""
+        shown = {n: example.mask.on_slice(n, plane, index) for n in names if n in example.mask.names}
+        key = (id(example.volume), plane, index, tuple(shown))
         known = self._shots.get(key)
-        if known is None or not set(names) & set(example.mask.names) <= set(known.regions):
-            view = self.view(example.volume, plane, index)
-            shown = {n: example.mask.on_slice(n, plane, index) for n in names if n in example.mask.names}
-            known = self._shots[key] = Shot(view, example.mask, shown)
+        if known is None or any((known.regions[n] != region).any() for n, region in shown.items()):
+            known = self._shots[key] = Shot(self.view(example.volume, plane, index), shown)
         self._shots.move_to_end(key)
         while len(self._shots) > _MOST_KEPT:
             self._shots.popitem(last=False)
