@@ -63,7 +63,7 @@ class Asker:
         return _key(question) in self._ready
 
     def is_slow(self, question: Question) -> bool:
-        """Whether one slice took the method so long before that a click should not have to wait for another."""
+        """Whether one slice took the method so long that a click should not have to wait for another."""
         return _key(question) in self._slow
 
     def _timed(self, question: Question, job: Job[T]) -> Job[T]:
