@@ -180,7 +180,7 @@ def showing(shot: Shot, name: str) -> bool:
 def useful(shots: Sequence[Shot], name: str, view: View, most: int) -> list[Shot]:
     """Choose the examples that help most with a slice: near ones of its volume, then the most alike.
 
-    Slices without the structure come on top, a quarter as many at most. The slice itself is left out.
+    Slices without the structure come on top, two or a quarter as many at most. The slice itself is left out.
     """
     others = [s for s in shots if name in s.regions and not _same(s.view, view)]
     ordered = sorted(others, key=lambda shot: _distance(shot.view, view))
@@ -189,7 +189,7 @@ def useful(shots: Sequence[Shot], name: str, view: View, most: int) -> list[Shot
     rest = [shot for shot in there if shot not in own]
     without = [shot for shot in ordered if not showing(shot, name)]
     chosen = (own + rest)[:most]
-    return chosen + without[: len(chosen) // 4]
+    return chosen + without[: max(2, len(chosen) // 4)]
 
 
 def _same(one: View, other: View) -> bool:
