@@ -57,7 +57,7 @@ class ExamplesDrawer(QWidget):
         each = "Each slice you accept in this case becomes an example"
         self.joins = self._box("Accepted slices join", each, self.joins_changed)
         self.joins.setChecked(True)
-        several = "Average several readings: slower, better, and it shows its doubt"
+        several = "Average several readings: slower; where they differ it is in doubt"
         self.careful = self._box("Careful", several, self.careful_changed)
         self.cards = Cards(self)
         self.cards.remove_requested.connect(self._remove)

@@ -38,6 +38,14 @@ def remove_islands(region: Region, smaller_than: float, spacing: Spacing) -> Reg
     return np.asarray(keep[pieces])
 
 
+def remove_specks(region: Region, share: float) -> Region:
+    """Remove connected pieces smaller than a share of the largest one."""
+    pieces, sizes = _pieces(region)
+    keep = sizes >= share * sizes[1:].max(initial=0)
+    keep[0] = False
+    return np.asarray(keep[pieces])
+
+
 def smooth(region: Region, size: float, spacing: Spacing) -> Region:
     """Round off corners and spikes by the median over a box of about `size` mm on each side.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.losses.dice import DiceLoss
+from monai.losses.dice import DiceCELoss
 from monai.networks.schedulers.ddim import DDIMScheduler
 from torch import Tensor
 from torch.nn import functional as F
@@ -219,9 +219,8 @@ def _denoise(
 
 def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
     """Cross entropy and Dice of logits (B, 1, Y, X) against masks of the same shape, 0 to 1."""
-    entropy = F.binary_cross_entropy_with_logits(logits, masks)
-    dice = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(logits, masks)
-    return 2.0 * entropy + torch.as_tensor(dice)
+    loss: Tensor = DiceCELoss(sigmoid=True, lambda_ce=2.0, smooth_nr=1.0, smooth_dr=1.0)(logits, masks)
+    return loss
 
 
 def _keep(

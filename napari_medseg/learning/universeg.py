@@ -18,6 +18,7 @@ from napari_medseg.core.errors import MedsegError, TaskError
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.learning.data import read_datasets
 from napari_medseg.learning.episodes import Episodes, Study, load_targets
+from napari_medseg.learning.release import follow
 from napari_medseg.networks.universeg import UniverSeg
 
 SIDE = 128
@@ -81,8 +82,7 @@ def train_universeg(
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         step += 1
-        for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
-            slow.data.lerp_(fast.data, 1 - min(_KEEP, step / (step + 10)))
+        follow(average, network, min(_KEEP, step / (step + 10)))
         running = loss.item() if step == first + 1 else 0.98 * running + 0.02 * loss.item()
         yield Progress(min(done, 1.0), f"UniverSeg, step {step}", numbers={"loss": running})
         if time.monotonic() - saved > _SAVED_EVERY:

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
     from napari_medseg.networks.sam_decoder import Encoded
 
-_CLOSER = 1.8  # sides of a structure that a closer look shows
-_MOST_KEPT = 400  # slices, about 0.4 MB each
+_MOST_KEPT = 400  # examples, about a megabyte each
 _MOST_LOOKED_AT = 200  # annotated slices of one request
-Spot = tuple[int, Plane, int, Frame]  # volume, plane, slice and the part of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,24 +79,17 @@ class Shots:
 
     def __init__(self, looks: Looks) -> None:
         self.looks = looks
-        self._views: OrderedDict[Spot, View] = OrderedDict()
         self._notes: list[str] = []
         self._shots: OrderedDict[tuple[int, Plane, int, tuple[str, ...]], Shot] = OrderedDict()
 
-    def view(self, volume: Volume, plane: Plane, index: int, frame: Frame | None = None) -> View:
-        """Look at a whole slice, or at a part of it, or remember it."""
+    def view(self, volume: Volume, plane: Plane, index: int) -> View:
+        """Look at a whole slice; what was looked at before is remembered by `looks`."""
         from napari_medseg.networks.features import image_features
 
-        frame = frame or self.looks.frame(volume, plane)
-        spot = (id(volume), plane, index, frame)
-        if spot not in self._views:
-            encoded = self.looks.at(volume, plane, index, frame)
-            features = image_features(encoded, frame.size, frame.long_side).cpu().numpy()
-            self._views[spot] = View(volume, plane, index, frame, encoded, _unit(features))
-        self._views.move_to_end(spot)
-        while len(self._views) > _MOST_KEPT:
-            self._views.popitem(last=False)
-        return self._views[spot]
+        frame = self.looks.frame(volume, plane)
+        encoded = self.looks.at(volume, plane, index, frame)
+        features = image_features(encoded, frame.size, frame.long_side).cpu().numpy()
+        return View(volume, plane, index, frame, encoded, _unit(features))
 
     def look(self, volume: Volume, plane: Plane, slices: tuple[int, ...]) -> Job[NDArray[np.float32]]:
         """Look at whole slices; returns what tells them apart, (N, F)."""
@@ -108,17 +99,6 @@ class Shots:
             found.append(self.view(volume, plane, index).described)
         yield Progress(1.0, "Ready")
         return np.stack(found)
-
-    def closer(self, shot: Shot, name: str) -> Shot:
-        """The same example, looking closer at one of its structures."""
-        view = shot.view
-        key = ("closer", name)
-        if key not in shot.made:
-            frame = self.looks.frame(view.volume, view.plane, span_of(shot.regions[name]))
-            seen = self.view(view.volume, view.plane, view.index, frame)
-            shot.made[key] = Shot(seen, shot.regions)
-        found: Shot = shot.made[key]
-        return found
 
     def gather(self, request: Request) -> Job[list[Shot]]:
         """Look at every annotated slice of the examples, the volume's own first.
@@ -164,12 +144,10 @@ class Shots:
         return known
 
 
-def span_of(region: Region) -> tuple[float, float, float, float]:
-    """The part of a slice around a structure: as far beyond it as nearly its own size."""
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    middle = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
-    reach = max(_CLOSER * (max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1) / 2, 16.0)
-    return middle[0] - reach, middle[1] - reach, middle[0] + reach, middle[1] + reach
+def left_out(request: Request, names: Sequence[str]) -> list[str]:
+    """The sentence about structures that no example shows, if there are any besides `names`."""
+    left = [name for name in request.wanted if name not in names]
+    return [f"No example shows {', '.join(left)}; it was left out."] if left else []
 
 
 def showing(shot: Shot, name: str) -> bool:
@@ -185,11 +163,8 @@ def useful(shots: Sequence[Shot], name: str, view: View, most: int) -> list[Shot
     others = [s for s in shots if name in s.regions and not _same(s.view, view)]
     ordered = sorted(others, key=lambda shot: _distance(shot.view, view))
     there = [shot for shot in ordered if showing(shot, name)]
-    own = [shot for shot in there if shot.view.volume is view.volume][: max(1, most // 2)]
-    rest = [shot for shot in there if shot not in own]
     without = [shot for shot in ordered if not showing(shot, name)]
-    chosen = (own + rest)[:most]
-    return chosen + without[: max(2, len(chosen) // 4)]
+    return there[:most] + without[: max(2, len(there[:most]) // 4)]
 
 
 def _same(one: View, other: View) -> bool:
@@ -197,7 +172,7 @@ def _same(one: View, other: View) -> bool:
 
 
 def _distance(one: View, other: View) -> float:
-    """Slices apart in one volume, which come first; else how unlike two pictures are, at least 1e3."""
+    """Slices apart in one volume, which come first; else how unlike two pictures are, beyond 1e6."""
     if one.volume is other.volume and one.plane == other.plane:
         return float(abs(one.index - other.index))
     return 1e6 + float(np.linalg.norm(one.described - other.described))

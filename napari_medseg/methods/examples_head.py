@@ -17,11 +17,12 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
+from napari_medseg.imaging.edit import remove_specks
 from napari_medseg.methods._follow import Answer
 from napari_medseg.methods._gathered import Gathered
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._shelf import SHELF_HELP, Shelf, shelf_folder
-from napari_medseg.methods._shots import Shot, Shots, View, showing, useful
+from napari_medseg.methods._shots import Shot, Shots, View, left_out, showing, useful
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,10 +111,8 @@ class ExamplesHead:
                 yield Progress(
                     min(1.0, 0.2 + 0.8 * gathered.n / n_all), f"{name}: slice {index}", gathered.partial()
                 )
-        left = [name for name in request.wanted if name not in names]
-        notes = (f"No example shows {', '.join(left)}; it was left out.",) if left else ()
         yield Progress(1.0, "Done")
-        return gathered.result((*self.shots.told(), *notes))
+        return gathered.result((*self.shots.told(), *left_out(request, names)))
 
     def fit(self, shots: Sequence[Shot], name: str) -> Head:
         """Fit on all examples, and choose the cut where each is answered by the others.
@@ -169,20 +168,9 @@ class ExamplesHead:
         level = apply(head.weights, _features(view))[0, 0].clamp(-3, 3).numpy()
         shape = view.volume.slice(view.plane, view.index).shape[:2]
         back = view.frame.take_back(level, (shape[0], shape[1]), -3.0)
-        region = without_specks(back > head.cut, self.settings.smallest)
+        region = remove_specks(back > head.cut, self.settings.smallest)
         probability = (1 / (1 + np.exp(-_STEEP * (back - head.cut)))).astype(np.float32)
         return Answer(probability, region, head.expected, interval=head.interval)
-
-
-def without_specks(region: NDArray[np.bool_], smallest: float) -> NDArray[np.bool_]:
-    """Drop connected parts smaller than a share of the largest one."""
-    from scipy import ndimage
-
-    parts, n = ndimage.label(region)
-    if n < 2 or smallest <= 0:
-        return region
-    sizes = np.bincount(parts.ravel())[1:]
-    return np.asarray(np.isin(parts, 1 + np.flatnonzero(sizes >= smallest * sizes.max())))
 
 
 def _features(view: View) -> Tensor:

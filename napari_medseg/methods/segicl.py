@@ -17,12 +17,12 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.volume import Volume
+from napari_medseg.imaging.edit import remove_specks
 from napari_medseg.methods._follow import Answer
 from napari_medseg.methods._gathered import Gathered
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._shelf import SHELF_HELP, Shelf, shelf_folder
-from napari_medseg.methods._shots import Shot, Shots, View, showing, span_of, useful
-from napari_medseg.methods.examples_head import without_specks
+from napari_medseg.methods._shots import Shot, Shots, View, left_out, showing, useful
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,6 @@ HELP = (
     "Outlines what your examples show: annotate one to five slices, and the rest follows, without training."
 )
 _NO_LOGIT = -20.0
-_MOST_CLOSER = 0.5  # a structure smaller than this part of the slice is looked at more closely
 _TRIPLES = 3  # of examples whose states are averaged
 
 
@@ -49,9 +48,6 @@ class Settings:
     most: int = setting(8, "Most examples a slice", low=1, high=32)
     samples: int = setting(1, "Samples", low=1, high=16, help="1 is fast; the mean of 4 is more careful")
     steps: int = setting(1, "Denoising steps", low=1, high=20)
-    closer: bool = setting(
-        False, "Look closer at small structures", help="a second look; on validation images it was worse"
-    )
     use_text: bool = setting(True, "Use the structure's name")
     cut: float = setting(0.5, "Probability cut", low=0.05, high=0.95)
     smallest: float = setting(
@@ -113,22 +109,9 @@ class InContext:
         return gathered.result((*self.shots.told(), *_notes(request, names, bool(shots))))
 
     def _answer(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> Answer:
-        """Outline one structure on one slice; where it is small, a second time from closer."""
+        """Outline one structure on one slice."""
         probability = self._look(request, name, view, shots)
-        region = without_specks(probability >= self.settings.cut, self.settings.smallest)
-        small = (
-            max(np.ptp(np.nonzero(region), 1) + 1) < _MOST_CLOSER * max(region.shape)
-            if region.any()
-            else False
-        )
-        if self.settings.closer and small and shots:
-            frame = self.looks.frame(view.volume, view.plane, span_of(region))
-            near = self.shots.view(view.volume, view.plane, view.index, frame)
-            close = [self.shots.closer(shot, name) if showing(shot, name) else shot for shot in shots]
-            second = self._look(request, name, near, close)
-            again = without_specks(second >= self.settings.cut, self.settings.smallest)
-            if again.any():
-                probability, region = second, again
+        region = remove_specks(probability >= self.settings.cut, self.settings.smallest)
         return Answer(probability, region, _expected(probability, region))
 
     def _look(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> NDArray[np.float32]:
@@ -205,8 +188,7 @@ def _notes(request: Request, names: Sequence[str], has_examples: bool) -> list[s
     """What a person should know of the answer."""
     if not has_examples:
         return ["There is no example yet, so this goes by the name alone; annotate a slice for a better one."]
-    left = [name for name in request.wanted if name not in names]
-    return [f"No example shows {', '.join(left)}; it was left out."] if left else []
+    return left_out(request, names)
 
 
 def build(settings: Settings, model: Model | None, device: str) -> InContext:

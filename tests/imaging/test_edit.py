@@ -7,7 +7,15 @@ from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.imaging.edit import fill_holes, grow, keep_largest, remove_islands, shrink, smooth
+from napari_medseg.imaging.edit import (
+    fill_holes,
+    grow,
+    keep_largest,
+    remove_islands,
+    remove_specks,
+    shrink,
+    smooth,
+)
 
 RNG = np.random.default_rng(0)
 SHAPES = [(12, 15, 18), (30, 34)]
@@ -87,3 +95,12 @@ def test_a_length_below_nothing_is_refused() -> None:
     for edit in (grow, shrink, smooth):
         with pytest.raises(TaskError, match="0 mm or more, not -1"):
             edit(np.ones((3, 3), bool), -1, (1, 1))
+
+
+def test_specks_go_and_parts_stay() -> None:
+    region = np.zeros((40, 40), bool)
+    region[5:15, 5:15] = region[20:28, 20:28] = region[35, 35] = True
+    kept = remove_specks(region, 0.1)
+    assert kept.sum() == 100 + 64
+    np.testing.assert_array_equal(remove_specks(region, 0.0), region)
+    assert not remove_specks(np.zeros((4, 4), bool), 0.5).any()

@@ -10,16 +10,19 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Geometry
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.metrics import dice
+from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import finish
 from napari_medseg.core.request import Example, Request
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.task import Task, task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods import _shots, entry, segicl
-from napari_medseg.methods._shots import span_of, useful
-from napari_medseg.methods.examples_head import ExamplesHead, Settings, without_specks
+from napari_medseg.methods._shots import useful
+from napari_medseg.methods.examples_head import ExamplesHead, Settings
 from napari_medseg.methods.segicl import InContext
+from napari_medseg.networks.checkpoints import official_sam
 from tests.models import tiny_sam, tiny_segicl
+from tests.published import small, weights
 
 DISCS, BOTH = task_of("", ("disc",)), task_of("", ("disc", "ring"))
 Made = ExamplesHead | InContext
@@ -156,11 +159,22 @@ def test_slices_without_the_structure_are_few_and_last(head: ExamplesHead) -> No
     assert [bool(shot.regions["disc"].any()) for shot in many] == [True] * 6 + [False] * 2
 
 
-def test_only_so_many_slices_are_kept(head: ExamplesHead, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_shots, "_MOST_KEPT", 4)
-    volume, _ = picture(1, 8)
-    finish(head.prepare(volume, volume.geometry.native_plane, tuple(range(8))))
-    assert len(head.shots._views) == 4
+def test_only_so_many_examples_are_kept(head: ExamplesHead, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_shots, "_MOST_KEPT", 2)
+    finish(head.segment(asked(9, (example(1), example(2), example(3)))[0]))
+    assert len(head.shots._shots) == 2
+
+
+@pytest.mark.parametrize("name", ["sam", "hq_vit", "mobile_sam"])
+def test_a_published_sam_is_a_backbone_too(tmp_path: Path, name: str) -> None:
+    """Without fine features or the image itself: its embedding and the places must do."""
+    network = official_sam(weights(small(name)))[0]
+    model = replace(tiny_sam(tmp_path), preparation=Preparation(long_side=128))
+    made = ExamplesHead(network, model, Settings(disk=0), "cpu")
+    request, truth = asked(9, (example(1), example(2)))
+    answer = finish(made.segment(request))
+    assert answer.mask.of("disc").shape == truth.of("disc").shape
+    assert 0 <= answer.quality["disc"][0] <= 1
 
 
 def test_describing_tells_slices_apart(method: Made) -> None:
@@ -173,15 +187,6 @@ def test_describing_tells_slices_apart(method: Made) -> None:
     )  # with and without a disc
 
 
-def test_a_closer_look_holds_the_structure() -> None:
-    region = np.zeros((100, 120), bool)
-    region[40:60, 50:90] = True
-    top, left, bottom, right = span_of(region)
-    assert top < 40 < 60 < bottom
-    assert left < 50 < 90 < right
-    assert bottom - top == right - left == pytest.approx(1.8 * 40)
-
-
 def test_more_samples_give_a_spread(tmp_path: Path) -> None:
     line, model = entry("segicl"), tiny_segicl(tmp_path)
     request, _ = asked(9, (example(1), example(2), example(3), example(4)))
@@ -190,14 +195,6 @@ def test_more_samples_give_a_spread(tmp_path: Path) -> None:
     ]
     assert answers[0].uncertainty is not None and answers[1].uncertainty is not None
     assert (answers[0].uncertainty != answers[1].uncertainty).any()
-
-
-def test_specks_go_and_parts_stay() -> None:
-    region = np.zeros((40, 40), bool)
-    region[5:15, 5:15] = region[20:28, 20:28] = region[35, 35] = True
-    kept = without_specks(region, 0.1)
-    assert kept.sum() == 100 + 64
-    np.testing.assert_array_equal(without_specks(region, 0.0), region)
 
 
 def test_a_missing_backbone_is_said(tmp_path: Path) -> None:
