@@ -44,8 +44,8 @@ class OfficialMaskDecoder(MaskDecoder):
         if early:
             self.hf_token = nn.Embedding(1, width)
             self.hf_mlp = MLP(width, width, width // 8, 3)
-            self.compress_vit_feat = _fourfold(early, width, width // 8)
-            self.embedding_encoder = _fourfold(width, width // 4, width // 8)
+            self.compress_vit_feat = fourfold(early, width, width // 8)
+            self.embedding_encoder = fourfold(width, width // 4, width // 8)
             self.embedding_maskfeature = nn.Sequential(
                 nn.Conv2d(width // 8, width // 4, 3, padding=1),
                 LayerNorm2d(width // 4),
@@ -107,7 +107,7 @@ class OfficialMaskDecoder(MaskDecoder):
         return masks + finer[:, None], self.iou_prediction_head(hidden[:, 0])
 
 
-def _fourfold(inner: int, between: int, outer: int) -> nn.Sequential:
+def fourfold(inner: int, between: int, outer: int) -> nn.Sequential:
     """Two transposed convolutions that make a map four times as long and wide."""
     return nn.Sequential(
         nn.ConvTranspose2d(inner, between, 2, stride=2),

@@ -122,18 +122,22 @@ class FineMaskDecoder(MaskDecoder):
         keys = encoded.embedding + self.prompt_tokens(maps)
         hidden, keys = self.transformer(keys, position.expand(len(sparse), -1, -1, -1), tokens)
         keys = keys.transpose(1, 2).reshape(encoded.embedding.shape)  # (P, YX, D) -> (P, D, Y, X)
-        quarter, eighth = encoded.stem
-        half_maps = F.avg_pool2d(maps, 2)
-        x = self.up_eighth(keys) + self.from_eighth(torch.cat([eighth, half_maps], 1))
-        x = x + self.mix_eighth(x)
-        x = self.up_quarter(x) + self.from_quarter(torch.cat([quarter, maps], 1))
-        x = x + self.mix_quarter(x)
-        for block in self.refine:
-            x = block(x)
-        x = self.out_norm(x)
+        x = self.enlarge(keys, encoded.stem, maps)
         weights = torch.stack(
             [mlp(hidden[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], 1
         )
         masks = torch.einsum("pkc,pcyx->pkyx", weights, x)
         judged = self.answer_quality(hidden[:, 0], hidden[:, 1 : 1 + self.num_mask_tokens], x, masks)
         return masks, torch.sigmoid(self.iou_prediction_head(hidden[:, 0]) + judged)
+
+    def enlarge(self, image: Tensor, stem: tuple[Tensor, ...], maps: Tensor) -> Tensor:
+        """The image's tokens (P, D, Y/16, X/16), fourfold and refined: (P, D/4, Y/4, X/4)."""
+        quarter, eighth = stem
+        half_maps = F.avg_pool2d(maps, 2)
+        x = self.up_eighth(image) + self.from_eighth(torch.cat([eighth, half_maps], 1))
+        x = x + self.mix_eighth(x)
+        x = self.up_quarter(x) + self.from_quarter(torch.cat([quarter, maps], 1))
+        x = x + self.mix_quarter(x)
+        for block in self.refine:
+            x = block(x)
+        return self.out_norm(x)
