@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,11 +87,13 @@ def release(
     seen: Seen,
     what: str,
     backbone: Model | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a model with a card that names its sets, their terms and every run that made it."""
+    """Write a model with a card that names its sets, their terms and every run, and what `more` says."""
     sets = {one.name: len(one.select("train")) for one in datasets}
     terms = {one.name: one.terms for one in datasets}
     card = {"sets": sets, "terms": terms, "seen": seen, "recipe": seen["runs"][-1]["recipe"]}
+    card |= more or {}
     lines = [
         f"# {out.name}",
         "",

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Preparation
 from napari_medseg.imaging.prepare import Frame, Picture, frame_of, grey_limits, picture
+from napari_medseg.learning.augment import recolour
 from napari_medseg.learning.data import Dataset, Item
 from napari_medseg.learning.pseudo_tasks import lay_shapes, superpixels
 
@@ -189,7 +190,7 @@ class Sampler:
         turned = F.grid_sample(images, grid, align_corners=False)
         images = torch.where(fine, turned, images)
         targets = torch.where(fine, moved, torch.from_numpy(targets)).numpy()
-        return _recolour(images, self.random), targets
+        return recolour(images, self.random), targets
 
 
 def _warp(n: int, size: int, random: Random) -> Tensor:
@@ -202,24 +203,3 @@ def _warp(n: int, size: int, random: Random) -> Tensor:
     theta[:, 1, 0], theta[:, 1, 1] = sine * stretch[:, 0], cosine * stretch[:, 1]
     theta[:, :, 2] = random.uniform(-0.1, 0.1, (n, 2))
     return F.affine_grid(torch.from_numpy(theta), [n, 1, size, size], align_corners=False)
-
-
-def _recolour(images: Tensor, random: Random) -> Tensor:
-    """Gamma, contrast, brightness, colour cast, greyness, inversion, blur and noise, each by chance."""
-    n = len(images)
-
-    def draw(low: float, high: float, chance: float, neutral: float, channels: int = 1) -> Tensor:
-        values = np.where(
-            random.random((n, 1, 1, 1)) < chance, random.uniform(low, high, (n, channels, 1, 1)), neutral
-        )
-        return torch.from_numpy(values.astype(np.float32))
-
-    images = images.clamp(0, 1) ** torch.exp(draw(-0.5, 0.5, 0.6, 0.0))
-    images = (images - 0.5) * draw(0.6, 1.4, 0.6, 1.0) + 0.5 + draw(-0.15, 0.15, 0.5, 0.0)
-    images = images * draw(0.8, 1.2, 0.4, 1.0, 3)
-    grey = images.mean(1, keepdim=True)
-    images = torch.lerp(images, grey.expand_as(images), draw(1, 1, 0.25, 0.0))
-    images = torch.lerp(images, 1 - images, draw(1, 1, 0.15, 0.0))
-    images = torch.lerp(images, F.avg_pool2d(images, 3, 1, 1), draw(0.3, 1, 0.25, 0.0))
-    images = images + torch.randn(images.shape) * draw(0.0, 0.06, 0.3, 0.0)
-    return images.clamp(0, 1)

@@ -16,7 +16,7 @@ from segment_anything.modeling.common import MLPBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_medseg.networks.attention import speed_up
+from napari_medseg.networks.attention import place, speed_up
 from napari_medseg.networks.hq_decoder import OfficialMaskDecoder
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
@@ -123,10 +123,7 @@ class OfficialSam(nn.Module):
 
         Prompts of different length are answered apart, so that what one is padded with changes no other.
         """
-        laid = self._laid_out(encoded.embedding)
-        dense = self._previous_mask(prompts.maps[:, 0])
-        points, labels, n_tokens = _as_sam_asks(prompts)
-        tokens = self._tokens(points, labels, (16 * laid.grid[0], 16 * laid.grid[1]))
+        laid, dense, tokens, n_tokens = self.read(encoded, prompts)
         order, answers = [], []
         for n in n_tokens.unique().tolist():
             same = (n_tokens == n).nonzero()[:, 0]
@@ -138,6 +135,13 @@ class OfficialSam(nn.Module):
         masks, quality = (torch.cat(parts)[back] for parts in zip(*answers, strict=True))
         masks, quality = _best_first(masks, quality) if self.best_first else (masks, quality)
         return masks, quality.clamp(0, 1)  # SAM's own head knows no limits
+
+    def read(self, encoded: Encoded, prompts: PromptBatch) -> tuple[Ground, Tensor, Tensor, Tensor]:
+        """What the decoder is told: images, previous masks, tokens (P, N, D), how many are meant (P,)."""
+        laid = self._laid_out(encoded.embedding)
+        points, labels, n_tokens = _as_sam_asks(prompts)
+        tokens = self._tokens(points, labels, (16 * laid.grid[0], 16 * laid.grid[1]))
+        return laid, self._previous_mask(prompts.maps[:, 0]), tokens, n_tokens
 
     def _laid_out(self, embedding: Tensor) -> Ground:
         """What depends on the images alone; of the last two embeddings it is kept, for the next click."""
@@ -199,13 +203,7 @@ def _best_first(masks: Tensor, quality: Tensor) -> tuple[Tensor, Tensor]:
 
 def _look(encoder: ImageEncoderViT, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """SAM's encoder on a canvas of any size: the embedding, and the outputs of the global blocks."""
-    x = encoder.patch_embed(images)
-    position = encoder.pos_embed
-    if position.shape[1:3] != x.shape[1:3]:
-        first = position.permute(0, 3, 1, 2)
-        scaled = F.interpolate(first, x.shape[1:3], mode="bicubic", align_corners=False)
-        position = scaled.permute(0, 2, 3, 1)
-    x = x + position
+    x = place(encoder, encoder.patch_embed(images))
     levels = []
     for block in encoder.blocks:
         x = block(x)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from napari_medseg.core.errors import WeightsError
 from napari_medseg.core.model import Model
 from napari_medseg.networks.appearance import appearance_maps
-from napari_medseg.networks.attention import speed_up
+from napari_medseg.networks.attention import place, speed_up
 from napari_medseg.networks.official import OfficialSam, build_official
 from napari_medseg.networks.sam_decoder import Encoded, FineMaskDecoder
 from napari_medseg.networks.sam_prompts import PromptBatch
@@ -41,11 +41,16 @@ class ConvStem(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """(B, 3, Y, X) to tokens (B, Y/16, X/16, C) and the features at a quarter and an eighth."""
-        x = self.steps[0](images)
-        quarter = self.steps[1](x)
+        tokens, (_, quarter, eighth) = self.finely(images)
+        return tokens, (quarter, eighth)
+
+    def finely(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+        """The same with the features at a half, too."""
+        half = self.steps[0](images)
+        quarter = self.steps[1](half)
         eighth = self.steps[2](quarter)
         tokens = self.last(self.steps[3](eighth)).permute(0, 2, 3, 1)  # (B, C, Y, X) -> (B, Y, X, C)
-        return tokens, (quarter, eighth)
+        return tokens, (half, quarter, eighth)
 
 
 class CompactSam(nn.Module):
@@ -114,7 +119,7 @@ class CompactSam(nn.Module):
         """
         encoder = self.image_encoder
         x, stem = encoder.patch_embed(images)
-        x = x + self._absolute_position(x.shape[1], x.shape[2])
+        x = place(encoder, x)
         levels = []
         for number, block in enumerate(encoder.blocks):
             x = block(x)
@@ -125,21 +130,16 @@ class CompactSam(nn.Module):
 
     def decode(self, encoded: Encoded, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         """Answer one prompt for each image of `encoded`: masks (P, 4, Y/4, X/4) and quality (P, 4)."""
+        return self.mask_decoder.decode(encoded, *self.read(encoded, prompts))
+
+    def read(self, encoded: Encoded, prompts: PromptBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """What the decoder is told: position (1, D, Y/16, X/16), tokens (P, N, D), maps (P, 10, Y/4, X/4)."""
         grid = (encoded.embedding.shape[2], encoded.embedding.shape[3])
         position = self.prompt_encoder.pe_layer(grid)[None]
         tokens = self._tokens(prompts, (16 * grid[0], 16 * grid[1]))
         assert encoded.colour is not None  # `encode` above gives it
         maps = torch.cat([prompts.maps, appearance_maps(encoded.colour, prompts.maps)], 1)
-        return self.mask_decoder.decode(encoded, position, tokens, maps)
-
-    def _absolute_position(self, rows: int, columns: int) -> Tensor:
-        """The (1, Y, X, C) position embedding, interpolated to another grid where it must be."""
-        learnt = self.image_encoder.pos_embed
-        if (rows, columns) == tuple(learnt.shape[1:3]):
-            return learnt
-        channels_first = learnt.permute(0, 3, 1, 2)
-        scaled = F.interpolate(channels_first, (rows, columns), mode="bicubic", align_corners=False)
-        return scaled.permute(0, 2, 3, 1)
+        return position, tokens, maps
 
     def _tokens(self, prompts: PromptBatch, canvas: tuple[int, int]) -> Tensor:
         """Points, corners and padding as (P, N, D) tokens, with SAM's own embeddings."""

@@ -130,7 +130,7 @@ def fill(network: nn.Module, model: Model) -> nn.Module:
 
 def save_model(
     folder: Path,
-    network: nn.Module,
+    network: nn.Module | Mapping[str, Tensor],
     *,
     kind: str,
     numbers: Mapping[str, Any],
@@ -141,14 +141,18 @@ def save_model(
     backbone: Model | None = None,
     half: bool = True,
 ) -> Model:
-    """Write a model, by default in half precision: weights first, the description with their hash last."""
+    """Write a network, or a part of its state: weights first, the description with their hash last.
+
+    By default in half precision.
+    """
     import torch
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
+    whole = network if isinstance(network, Mapping) else network.state_dict()
     state = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
-        for name, value in network.state_dict().items()
+        for name, value in whole.items()
     }
     if not all(torch.isfinite(value).all() for value in state.values()):
         raise WeightsError(f"The weights for '{folder.name}' hold values that are not finite; not saved.")
