@@ -1,8 +1,8 @@
-"""Asking a method for a mask: the request made from the work, and the answer laid on it."""
+"""Asking a method for a mask: the request made from the work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,13 +11,10 @@ import numpy as np
 from napari_medseg import workflow
 from napari_medseg.core.correction import Fixed
 from napari_medseg.core.geometry import Plane
-from napari_medseg.core.mask import Mask, Region, slab
+from napari_medseg.core.mask import Mask, slab
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Example, Request, Segmentation
-from napari_medseg.core.settings import as_record, with_overrides
-from napari_medseg.gui import edits
-from napari_medseg.gui.acts import Change
-from napari_medseg.gui.work import Pending, Spot, Work
+from napari_medseg.gui.work import Work
 
 Scope = Literal["slice", "range", "volume"]
 
@@ -135,73 +132,6 @@ def fixed_for(question: Question, name: str) -> Fixed | None:
     return workflow.fixed(replace(work.mask, reviewed=reviewed), name, work.asked, corrections)
 
 
-def adopted(work: Work, answer: Answer) -> Work:
-    """Give the work the structures that a method found and nobody has listed yet."""
-    new = [s for s in answer.result.mask.structures if s.name not in work.mask.names]
-    for structure in new:
-        work = edits.add_structure(work, structure.name)
-    return replace(work, current=answer.question.work.current) if new else work
-
-
-def lay(
-    work: Work, answer: Answer, mask: Mask | None = None, reading: int = 0
-) -> Generator[edits.Step, None, None]:
-    """Lay an answer on the proposal, one structure of one slice at a time.
-
-    Parameters
-    ----------
-    mask : Mask or None
-        An alternative in place of the answer's own mask, the one of number `reading`.
-
-    Yields
-    ------
-    The work so far, and what the last piece changed.
-    """
-    question, chosen = answer.question, mask or answer.result.mask
-    for number, index in enumerate(question.slices):
-        for name in chosen.names:
-            spot = (name, question.plane, index)
-            if _is_closed(work, question, spot):
-                continue
-            region = _on_slice(chosen, answer, spot)
-            if _is_new(work, question, spot, region):
-                facts = replace(_facts(answer, name, number, question), reading=reading)
-                work, changes = edits.propose(work, spot, region, facts)
-                yield work, changes
-
-
-def lay_found(
-    work: Work, answer: Answer, laid: Collection[Spot]
-) -> Generator[tuple[Spot, edits.Step], None, None]:
-    """Lay what a run has found so far but for what is laid already; empty slices may only be not done yet."""
-    question, mask = answer.question, answer.result.mask
-    for number, index in enumerate(question.slices):
-        for name in mask.names:
-            spot = (name, question.plane, index)
-            if spot in laid or _is_closed(work, question, spot):
-                continue
-            region = _on_slice(mask, answer, spot)
-            if region.any():
-                changes: tuple[Change, ...] = ()
-                if _is_new(work, question, spot, region):
-                    work, changes = edits.propose(work, spot, region, _facts(answer, name, number, question))
-                yield spot, (work, changes)
-
-
-def _is_closed(work: Work, question: Question, spot: Spot) -> bool:
-    """Whether an answer may not touch a structure on a slice."""
-    name, plane, index = spot
-    done = index in work.reviewed_for(name).get(plane, frozenset())
-    return work.mask.structure(name).locked or (done and not question.pointed)
-
-
-def _is_new(work: Work, question: Question, spot: Spot, region: Region) -> bool:
-    """Whether a region says anything; a run that finds what is proposed already leaves it as it is."""
-    if spot not in work.pending:
-        return bool(region.any())
-    return question.pointed or not np.array_equal(region, work.shown(*spot))
-
-
 def outlined(work: Work, plane: Plane) -> tuple[int, ...]:
     """Slices of a plane that carry the current structure, in order."""
     axis = work.volume.geometry.axis_of(plane)
@@ -211,35 +141,3 @@ def outlined(work: Work, plane: Plane) -> tuple[int, ...]:
         if (name, owner) == (work.current, plane):
             (there.add if pending.voxels else there.discard)(index)
     return tuple(sorted(there))
-
-
-def _on_slice(mask: Mask, answer: Answer, spot: Spot) -> Region:
-    """One slice of an answer on the whole image's slice (rows, columns)."""
-    name, plane, index = spot
-    geometry = answer.question.work.volume.geometry
-    axis = geometry.axis_of(plane)
-    start = answer.result.start
-    part = mask.of(name, slab(axis, index - start[axis], index - start[axis] + 1)).squeeze(axis)
-    shape = tuple(n for a, n in enumerate(geometry.shape) if a != axis)
-    if part.shape == shape:
-        return np.asarray(part)
-    full = np.zeros(shape, bool)
-    r, c = (s for a, s in enumerate(start) if a != axis)
-    full[r : r + part.shape[0], c : c + part.shape[1]] = part
-    return full
-
-
-def _facts(answer: Answer, name: str, number: int, question: Question) -> Pending:
-    said = answer.result.quality.get(name, ())
-    intervals = answer.result.interval.get(name, ())
-    low, high = intervals[number] if number < len(intervals) else (0.0, 1.0)
-    n_prompts = sum(p.structure == name and p.plane == question.plane for p in question.work.prompts)
-    choice = question.choice
-    return Pending(
-        quality=float(said[number]) if number < len(said) else None,
-        interval=(float(low), float(high)) if 0.0 < high - low < 1.0 else None,
-        method=choice.method,
-        model=answer.model,
-        settings=as_record(with_overrides(workflow.menu()[choice.method].settings(), choice.settings)),
-        n_prompts=n_prompts,
-    )

@@ -12,7 +12,7 @@ from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Region
 from napari_medseg.core.structure import Structure
 from napari_medseg.core.task import Task
-from napari_medseg.gui import edits
+from napari_medseg.gui import edits, task_edits
 from napari_medseg.gui.acts import Act, Change, History
 from napari_medseg.gui.effort import Effort
 from napari_medseg.gui.jobs import Steps
@@ -242,9 +242,6 @@ class Bench(QObject):
         self.do_in_pieces("removal", lambda work: edits.remove_structure(work, name))
 
     def set_task(self, task: Task) -> None:
-        """Say what is outlined; structures not listed yet are added."""
-        work = self.in_hand()
-        for name in [name for name in task.structure_names if name not in work.mask.names]:
-            work = edits.add_structure(work, name)
-        self.do("task", replace(edits.drop_untitled(work, task.structure_names), task=task))
+        """Say what is outlined."""
+        self.do("task", task_edits.set_task(self.in_hand(), task))
         self.memory.set_task(replace(task, structures=self.in_hand().mask.structures))

@@ -5,27 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
-from napari_medseg.gui.errands import models_and_tasks, write
-from napari_medseg.gui.form import SettingsForm
+from napari_medseg.gui.errands import write
 from napari_medseg.gui.hand import Hand
-from napari_medseg.gui.look_ahead import LookAhead
 from napari_medseg.gui.memory import Memory, Opened, Unfinished
+from napari_medseg.gui.method_deeds import MethodDeeds
 from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
 from napari_medseg.gui.screen import Screen
 from napari_medseg.gui.sections import Sections
 from napari_medseg.gui.tidy import TIDY
-
-if TYPE_CHECKING:
-    from napari_medseg.core.model import Model
-    from napari_medseg.core.task import Task
 
 _PROMPTS = ("point", "box", "scribble", "lasso")
 
@@ -41,7 +36,7 @@ class Deeds(QObject):
 
     def __init__(self, presenter: Presenter, hand: Hand, memory: Memory, opening: Opening) -> None:
         super().__init__()
-        self.ahead = LookAhead(presenter.enquiry, self)
+        self.methods = MethodDeeds(presenter, memory, self)
         self._soon = QTimer(presenter.sections)
         self._soon.setSingleShot(True)
         self._soon.timeout.connect(presenter.show)
@@ -53,7 +48,6 @@ class Deeds(QObject):
         self.hand = hand
         self.memory = memory
         self.opening = opening
-        self._models_listed = False
 
     def actions(self) -> dict[str, Callable[[], Any]]:
         """What each key does, by the names of `keys.KEYS`."""
@@ -70,6 +64,8 @@ class Deeds(QObject):
             "discard": bench.discard,
             "discard all": bench.discard_all,
             "next": self.next_slice,
+            "weakest": self.weakest_slice,
+            "doubt": lambda: self.show_doubt(not self.screen.doubt.enabled),
             "alternative": lambda: enquiry.show_alternative(enquiry.alternative + 1),
             "structure": self.next_structure,
             "hide": self.hide_or_show,
@@ -95,7 +91,7 @@ class Deeds(QObject):
         if not self.screen.tool:
             self.screen.set_tool("point")
         QTimer.singleShot(0, self.enquiry.warm_up)
-        self._list_models()
+        self.methods.list_models()
 
     def show(self) -> None:
         """Show the bench on screen, and in the sections one turn later, so that neither waits for both."""
@@ -145,6 +141,23 @@ class Deeds(QObject):
         position = self.presenter.next_position()
         if position is not None:
             self.go_to(position)
+
+    def weakest_slice(self) -> None:
+        """Go to the slice most worth correcting, and say why."""
+        ranked, rank = self.presenter.next_weak()
+        if not ranked:
+            raise TaskError("There is no proposed slice left that a method has rated and nobody corrected.")
+        position = self.presenter.position(ranked[rank].index)
+        place = "the weakest" if rank == 0 else f"number {rank + 1}"
+        self.go_to(position)
+        self.sections.message.say(
+            f"Slice {position + 1}: {ranked[rank].reason}, {place} of {len(ranked)} slices not corrected yet."
+        )
+
+    def show_doubt(self, shown: bool) -> None:
+        """Show or hide where the method is unsure."""
+        self.sections.proposal.doubt_button.setChecked(shown)
+        self.screen.show_doubt(shown)
 
     def go_to(self, position: int) -> None:
         """Show a slice, counted as napari counts."""
@@ -198,21 +211,6 @@ class Deeds(QObject):
             failed=lambda said: self.sections.message.say(said, alarm=True),
         )
 
-    def choose_method(self, name: str) -> None:
-        """Show the models and settings of another method."""
-        entry = self.sections.get_mask.entry
-        if entry is not None:
-            ahead = (self.ahead.enabled, self.ahead.set_enabled) if entry.network else None
-            form = SettingsForm(entry.settings, self.sections.get_mask.set_settings, ahead)
-            self.sections.drawers.fill("settings", form)
-        self.sections.get_mask.set_models(())
-        if self._models_listed:
-            self._list_models()
-
-    def choose(self, choice: Any) -> None:
-        """Make masks another way."""
-        self.enquiry.choose(choice)
-
     def look_around(self) -> None:
         """After the panel is open: take up an image that is there, and ask about unfinished work."""
         images = [layer for layer in self.screen.viewer.layers if type(layer).__name__ == "Image"]
@@ -234,17 +232,3 @@ class Deeds(QObject):
                 title="Bring it back",
                 way_out=lambda: self.opening.open_series(one.source, one.series or None),
             )
-
-    def _list_models(self) -> None:
-        """List the method's models and the known tasks; this may load torch, so not on this thread."""
-        name, session = self.sections.get_mask.name, self.memory.session
-        entry = self.sections.get_mask.entry
-        self._models_listed = True
-        if entry is not None and entry.network:
-            self.enquiry.worker.start(lambda: models_and_tasks(name, session), self._show_models)
-
-    def _show_models(self, found: tuple[str, list[Model], list[Task]]) -> None:
-        name, models, tasks = found
-        if name == self.sections.get_mask.name:
-            self.sections.get_mask.set_models([model.name for model in models])
-        self.sections.task.set_known(tasks)

@@ -17,7 +17,7 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, Provenance, Region, slab
 from napari_medseg.core.prompts import MaskPrompt, Prompt, slice_of
-from napari_medseg.core.structure import UNTITLED, Structure, colour_of
+from napari_medseg.core.structure import Structure, colour_of
 from napari_medseg.gui.acts import Change, count, put
 from napari_medseg.gui.work import Pending, Spot, Work
 
@@ -221,17 +221,3 @@ def _record(work: Work, spot: Spot, seconds: float) -> Provenance:
         seconds=seconds,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def drop_untitled(work: Work, names: Iterable[str]) -> Work:
-    """Take the untitled structure away once others are there and nothing was outlined with it."""
-    unused = UNTITLED in work.mask.names and not work.voxels_of(UNTITLED) and not _belongings(work, UNTITLED)
-    if not unused or not set(names) - {UNTITLED}:
-        return work
-    mask, proposal = work.mask.remove(UNTITLED), work.proposal.remove(UNTITLED)
-    current = mask.names[0] if work.current == UNTITLED else work.current
-    return replace(work, mask=mask, proposal=proposal, current=current)
-
-
-def _belongings(work: Work, name: str) -> bool:
-    return any(spot[0] == name for spot in work.pending) or any(p.structure == name for p in work.prompts)

@@ -15,7 +15,7 @@ from napari_medseg.core.mask import Mask
 from napari_medseg.core.progress import Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt, slice_of
 from napari_medseg.core.request import Example
-from napari_medseg.gui import asking, edits
+from napari_medseg.gui import asking, edits, laying
 from napari_medseg.gui.acts import Act
 from napari_medseg.gui.asker import Asker
 from napari_medseg.gui.asking import Answer, Choice, Question
@@ -182,7 +182,7 @@ class Enquiry(QObject):
         number = position % len(answer.result.alternatives)
         chosen = answer.result.alternatives[number]
         quality = {name: (chosen.quality,) * len(answer.question.slices) for name in chosen.mask.names}
-        told = replace(answer, result=replace(answer.result, quality=quality, interval={}))
+        told = replace(answer, result=replace(answer.result, quality=quality, interval={}, uncertainty=None))
         self._lay("alternative", told, chosen.mask, None, number)
 
     def _ask(self, question: Question, act: Act | None = None) -> None:
@@ -224,9 +224,9 @@ class Enquiry(QObject):
 
     def _lay(self, label: str, answer: Answer, mask: Mask | None, act: Act | None, reading: int = 0) -> None:
         def pieces(work: Work) -> Steps_:
-            work = asking.adopted(work, answer)
+            work = laying.adopted(work, answer)
             yield work, ()
-            yield from asking.lay(work, answer, mask, reading)
+            yield from laying.lay(work, answer, mask, reading)
 
         self.bench.do_in_pieces(label, pieces, onto=act, then=lambda: self._laid(answer))
 

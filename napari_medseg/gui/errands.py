@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from napari_medseg.session.store import Session
 
 
-def models_and_tasks(method: str, session: Session | None) -> Job[tuple[str, list[Model], list[Task]]]:
-    """List the models of a method, the one in use first, and the known tasks; this may load torch."""
+def models_and_tasks(
+    method: str, session: Session | None, task: Task | None
+) -> Job[tuple[str, list[Model], list[Task]]]:
+    """List a method's models for a task, the one in use first, and the known tasks; this may load torch."""
     yield Progress(0.0, "Looking for models")
     network = workflow.menu()[method].network
     models = [model for model in workflow.models(session) if model.network == network]
-    first = workflow.model_for(method, session=session)
+    if task is not None:
+        models = [model for model in models if not model.structures or task.fits(model.structures)]
+    first = workflow.model_for(method, session=session, task=task)
     models.sort(key=lambda model: (first is None or model.name != first.name, model.name))
     return method, models, workflow.tasks()
 

@@ -13,7 +13,7 @@ from napari_medseg import workflow
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import fields_of
 from napari_medseg.core.structure import UNTITLED
-from napari_medseg.gui import edits
+from napari_medseg.gui import edits, task_edits
 from napari_medseg.gui.errands import examples_drawn, n_accepted_elsewhere
 from napari_medseg.gui.example_cards import Card
 from napari_medseg.gui.example_drawing import ExampleDrawing
@@ -166,7 +166,7 @@ class ExampleDeeds(QObject):
             work = edits.add_structure(work, name)
             looks = replace(work.mask.structure(name), colour=colours[name])
             work = edits.change_structure(work, name, looks)
-        work = edits.drop_untitled(work, list(colours))
+        work = task_edits.drop_unused(work, list(colours))
         self.bench.do(
             "structures of the examples",
             replace(work, current=next(name for name in colours if name != UNTITLED)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QWidget
 
-from napari_medseg.core.settings import Field, fields_of
+from napari_medseg.core.settings import Field, fields_of, with_overrides
 
 _WIDEST = 1_000_000  # where a number has no limit of its own
 
@@ -15,18 +16,21 @@ _WIDEST = 1_000_000  # where a number has no limit of its own
 class SettingsForm(QWidget):
     """The settings of one method; `changed` gets all values after each change.
 
-    `ahead` says whether neighbouring slices are prepared while a person looks, and whom to tell of a change.
+    `values` are those chosen before, by name; the others begin with their defaults. `ahead` says whether
+    neighbouring slices are prepared while a person looks, and whom to tell of a change.
     """
 
     def __init__(
         self,
         settings: type,
         changed: Callable[[Mapping[str, Any]], None],
+        values: Mapping[str, Any] = MappingProxyType({}),
         ahead: tuple[bool, Callable[[bool], None]] | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.widgets = {item.name: _widget(item) for item in fields_of(settings)}
+        chosen = with_overrides(settings(), values)
+        self.widgets = {item.name: _widget(item, getattr(chosen, item.name)) for item in fields_of(settings)}
         form = QFormLayout(self)
         form.setContentsMargins(2, 2, 2, 2)
         form.setVerticalSpacing(3)
@@ -57,7 +61,7 @@ class SettingsForm(QWidget):
         return {name: widget.value for name, widget in self.widgets.items()}
 
 
-def _widget(item: Field) -> Any:
+def _widget(item: Field, value: Any) -> Any:
     """The magicgui widget of one setting, with its limits."""
     from magicgui.widgets import create_widget
 
@@ -71,7 +75,7 @@ def _widget(item: Field) -> Any:
             options["step"] = _step(item)
     unit = f" ({item.unit})" if item.unit else ""
     widget = create_widget(
-        value=item.default, annotation=item.kind, name=item.name, label=item.title + unit, options=options
+        value=value, annotation=item.kind, name=item.name, label=item.title + unit, options=options
     )
     widget.tooltip = item.help
     return widget

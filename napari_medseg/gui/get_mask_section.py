@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_medseg.gui.asking import Choice, Scope
+from napari_medseg.gui.known_tasks import KnownTasks
 from napari_medseg.gui.run_bar import RunBar
 from napari_medseg.gui.style import mark
 
@@ -38,6 +39,7 @@ class GetMaskSection(QWidget):
     cancel_requested = Signal()
     choice_changed = Signal(object)  # Choice
     method_changed = Signal(str)
+    task_requested = Signal(object)  # Task
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +50,8 @@ class GetMaskSection(QWidget):
         self.method.currentIndexChanged.connect(self._on_method)
         self.model = self._combo("Model")
         self.model.currentIndexChanged.connect(self._on_model)
+        self.tasks = KnownTasks(self)
+        self.tasks.task_chosen.connect(self.task_requested)
         self.scopes = {name: self._scope_button(name) for name in _SCOPES}
         self._group = QButtonGroup(self)
         for button in self.scopes.values():
@@ -99,9 +103,11 @@ class GetMaskSection(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
-        for layout in (top, scope):
-            layout.setSpacing(4)
-            column.addLayout(layout)
+        top.setSpacing(4)
+        scope.setSpacing(4)
+        column.addLayout(top)
+        column.addWidget(self.tasks)
+        column.addLayout(scope)
         column.addWidget(self._extent)
         column.addWidget(self.runs)
 
@@ -199,6 +205,7 @@ class GetMaskSection(QWidget):
     def _on_method(self) -> None:
         entry = self.entry
         self.method.setToolTip(entry.help if entry else "")
+        self.tasks.setVisible(entry is not None and entry.way == "automatic" and bool(entry.network))
         self.method_changed.emit(self.name)
 
     def _on_model(self) -> None:

@@ -105,7 +105,8 @@ def _with(mask: Mask, structure: Structure) -> Mask:
 
 
 def _plain(pending: Pending) -> dict[str, Any]:
-    return {**vars(pending), "settings": dict(pending.settings)}
+    kept = {name: value for name, value in vars(pending).items() if name != "doubt"}  # a picture, not work
+    return {**kept, "settings": dict(pending.settings)}
 
 
 def _pending_of(values: Mapping[str, Any]) -> Pending:

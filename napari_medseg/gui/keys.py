@@ -28,6 +28,8 @@ KEYS: dict[str, str] = {
     "discard": "D",
     "discard all": "Shift+D",
     "next": "N",
+    "weakest": "Shift+N",
+    "doubt": "X",
     "alternative": "T",
     "structure": "J",
     "hide": "H",

@@ -130,7 +130,7 @@ class Panel(QWidget):
         s.structures.remove_requested.connect(guard(bench.remove_structure))
         s.structures.change_requested.connect(guard(bench.change_structure))
         s.structures.visibility_requested.connect(guard(deeds.set_visible))
-        s.task.task_requested.connect(guard(bench.set_task))
+        s.task.task_requested.connect(guard(deeds.methods.take_task))
 
     def _connect_work(self) -> None:
         """From tools, methods and the proposal bar to what they do."""
@@ -143,12 +143,14 @@ class Panel(QWidget):
         s.get_mask.run_requested.connect(guard(deeds.run))
         s.get_mask.fill_requested.connect(guard(act["fill"]))
         s.get_mask.cancel_requested.connect(act["cancel"])
-        s.get_mask.choice_changed.connect(deeds.choose)
-        s.get_mask.method_changed.connect(deeds.choose_method)
-        for name in ("accept", "accept_all", "discard", "discard_all", "next", "undo"):
+        s.get_mask.choice_changed.connect(deeds.methods.choose)
+        s.get_mask.method_changed.connect(deeds.methods.choose_method)
+        s.get_mask.task_requested.connect(guard(deeds.methods.take_task))
+        for name in ("accept", "accept_all", "discard", "discard_all", "next", "weakest", "undo"):
             getattr(s.proposal, f"{name}_requested").connect(guard(act[name.replace("_", " ")]))
         s.proposal.alternative_requested.connect(guard(self.enquiry.show_alternative))
         s.proposal.slice_requested.connect(deeds.go_to)
+        s.proposal.doubt_requested.connect(deeds.show_doubt)
 
     def _connect_examples(self) -> None:
         """From the drawer of examples to what it does."""
@@ -190,7 +192,7 @@ class Panel(QWidget):
         """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
         parts = (
             *(self.hand, self.canvas, self.opening, self.lessons),
-            *(self.deeds.ahead, self.enquiry, self.memory),
+            *(self.deeds.methods.ahead, self.enquiry, self.memory),
         )
         theme, on_theme = self.viewer.events.theme, self._on_theme
         ended: list[bool] = []

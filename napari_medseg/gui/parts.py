@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_medseg.gui import asking
+from napari_medseg.gui import laying
 from napari_medseg.gui.acts import Act
 from napari_medseg.gui.asking import Answer, Question
 from napari_medseg.gui.bench import Bench, Steps_
@@ -63,9 +63,9 @@ class Parts(QObject):
             return
 
         def pieces(work: Work) -> Steps_:
-            work = asking.adopted(work, answer)
+            work = laying.adopted(work, answer)
             yield work, ()
-            for spot, step in asking.lay_found(work, answer, self._laid):
+            for spot, step in laying.lay_found(work, answer, self._laid):
                 self._laid.add(spot)
                 yield step
 

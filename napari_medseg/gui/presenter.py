@@ -13,6 +13,7 @@ from napari_medseg.gui.screen import Screen
 from napari_medseg.gui.sections import Sections
 from napari_medseg.gui.structures_section import Line
 from napari_medseg.gui.work import SliceState
+from napari_medseg.gui.worth import Weak, rated, weakest
 
 # What Next looks for, most urgent first; when nothing waits it goes on to the neighbour.
 _WORTH: tuple[tuple[SliceState, ...], ...] = (("doubtful",), ("proposed", "edited"))
@@ -42,6 +43,8 @@ class Presenter:
         self.sections.structures.show_structures(lines, work.current)
         n_accepted = sum(len(indices) for indices in work.mask.reviewed.values())
         self.sections.learn.show_accepted(n_accepted)
+        self.sections.task.show_task(work.task, work.mask.names)
+        self.sections.get_mask.tasks.show_chosen(work.task.slug)
         self.show_place()
 
     def show_place(self) -> None:
@@ -55,6 +58,7 @@ class Presenter:
         if answer is not None and answer.question.plane == plane and index in answer.question.slices:
             alternatives = tuple(a.quality for a in answer.result.alternatives)
         n = work.volume.n_slices(plane)
+        there = [p for (_, owner, _), p in work.pending.items() if owner == plane]
         last, unsure = self.bench.history.last, work.least_sure(plane, index)
         shown = Shown(
             states=self.states(),
@@ -65,6 +69,8 @@ class Presenter:
             alternative=self.enquiry.alternative,
             n_waiting=len(work.waiting(plane)),
             undo=last.label if last else "",
+            has_doubt=any(p.doubt is not None for p in there),
+            has_weak=n > 1 and any(rated(p) for p in there),
         )
         self.sections.proposal.show_proposal(shown)
         self.sections.get_mask.show_extent(n, shown.here, work.volume.geometry.supports_3d)
@@ -81,7 +87,6 @@ class Presenter:
         group = f"patient {volume.group[:6]}" if volume.group else ""
         about = " · ".join(word for word in (volume.modality, volume.anatomy, size, group) if word)
         self.sections.case.show_case(volume.name, about, _short(session))
-        self.sections.task.show_task(work.task, work.mask.names)
 
     def states(self) -> tuple[SliceState, ...]:
         """State of each slice of the plane on screen, in napari's order."""
@@ -111,6 +116,13 @@ class Presenter:
                 if states[position] in wanted:
                     return position
         return order[0] if order else None
+
+    def next_weak(self) -> tuple[list[Weak], int]:
+        """The slices worth correcting, most first, and which of them to go to: the one after this slice."""
+        work, here = self.bench.work, self.bench.index
+        ranked = weakest(work, self.bench.plane) if work is not None else []
+        at = next((rank for rank, weak in enumerate(ranked) if weak.index == here), -1)
+        return ranked, (at + 1) % max(len(ranked), 1)
 
     def _turned(self) -> bool:
         display = self.screen.display

@@ -28,6 +28,8 @@ class Shown:
     alternative: int = 0
     n_waiting: int = 0
     undo: str = ""
+    has_doubt: bool = False
+    has_weak: bool = False
 
 
 class ProposalSection(QWidget):
@@ -38,6 +40,8 @@ class ProposalSection(QWidget):
     discard_requested = Signal()
     discard_all_requested = Signal()
     next_requested = Signal()
+    weakest_requested = Signal()
+    doubt_requested = Signal(bool)
     undo_requested = Signal()
     alternative_requested = Signal(int)
     slice_requested = Signal(int)
@@ -53,9 +57,16 @@ class ProposalSection(QWidget):
         self.next_button = self._button(
             "Next", "next", "Go to the next slice worth a look: doubtful ones first", self.next_requested
         )
+        self.weakest_button = self._button(
+            "Weakest",
+            "weakest",
+            "Go to the slice most worth correcting; again: the next",
+            self.weakest_requested,
+        )
         self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
         mark(self.accept_button, main=True)
         self.all_button = self._make_all_button()
+        self.doubt_button = self._make_doubt_button()
         self.about = QLabel(self)
         self.sure = QLabel(self)
         self.sure.setToolTip(
@@ -91,6 +102,19 @@ class ProposalSection(QWidget):
         button.setMenu(menu)
         return button
 
+    def _make_doubt_button(self) -> QToolButton:
+        """The switch for the picture of the method's doubt."""
+        button = QToolButton(self)
+        button.setText(f"Doubt  {KEYS['doubt']}")
+        button.setAccessibleName("Show the doubt")
+        button.setToolTip(
+            with_key("Show where the method itself is unsure, as colours on the image", "doubt")
+        )
+        button.setCheckable(True)
+        button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        button.clicked.connect(self.doubt_requested)
+        return button
+
     def _other(self, number: int) -> QToolButton:
         button = QToolButton(self)
         button.setCheckable(True)
@@ -100,22 +124,24 @@ class ProposalSection(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
+        first, second, third, fourth = (QHBoxLayout() for _ in range(4))
         first.addWidget(self.accept_button, 3)
         first.addWidget(self.discard_button, 3)
         first.addWidget(self.all_button)
-        second.addWidget(self.next_button, 1)
-        second.addWidget(self.undo_button, 1)
+        second.addWidget(self.next_button, 2)
+        second.addWidget(self.weakest_button, 3)
+        second.addWidget(self.undo_button, 2)
         third.addWidget(self.about, 1)
         for button in self.others:
             third.addWidget(button)
+        fourth.addWidget(self.sure, 1)
+        fourth.addWidget(self.doubt_button)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        for line in (first, second, third):
+        for line in (first, second, third, fourth):
             line.setSpacing(4)
             column.addLayout(line)
-        column.addWidget(self.sure)
         column.addWidget(self.strip)
         column.addWidget(self.legend)
 
@@ -127,6 +153,8 @@ class ProposalSection(QWidget):
         self.discard_button.setEnabled(waits)
         self.all_button.setEnabled(shown.n_waiting > 0)
         self.next_button.setEnabled(n > 1)
+        self.weakest_button.setEnabled(shown.has_weak)
+        self.doubt_button.setVisible(shown.has_doubt)
         self.undo_button.setEnabled(bool(shown.undo))
         self.undo_button.setToolTip(
             with_key(f"Take back: {shown.undo}" if shown.undo else "Nothing to undo", "undo")

@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_medseg.core.geometry import Plane
 from napari_medseg.gui import views
 from napari_medseg.gui.display import Display
+from napari_medseg.gui.doubt_layer import DOUBT, DoubtLayer
 from napari_medseg.gui.jobs import Steps
 from napari_medseg.gui.layers import KEY, ROLE, add_volume, redraw
 from napari_medseg.gui.mask_layers import MaskLayers
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Tool = Literal["", "point", "box", "scribble", "lasso", "brush", "eraser"]
 BRUSHES = {"brush": "paint", "eraser": "erase"}
-_ROLES = ("image", "mask", "proposal", "prompts")
+_ROLES = ("image", "mask", "proposal", "prompts", DOUBT)
 
 
 class Screen(QObject):
@@ -53,6 +54,7 @@ class Screen(QObject):
         self.tool: Tool = ""
         self.work: Work | None = None
         self.masks = MaskLayers(viewer, self._take)
+        self.doubt = DoubtLayer(viewer)
         self.prompts: PromptLayers | None = None
         self._size = 10
         self._stages = Steps(self)
@@ -67,6 +69,7 @@ class Screen(QObject):
         """Let go of the viewer."""
         viewer = self.viewer
         self._thumbnails.close()
+        self.doubt.close()
         viewer.dims.events.current_step.disconnect(self._on_move)
         viewer.dims.events.order.disconnect(self._on_move)
         viewer.layers.events.inserted.disconnect(self._on_insert)
@@ -138,6 +141,7 @@ class Screen(QObject):
         active = self.viewer.layers.selection.active
         self.masks.show(before, work, self.display)
         self.prompts.show(work, *self.place)
+        self.doubt.show(work, self.display, *self.place)
         if self.viewer.layers.selection.active is not active:
             known = active in self.viewer.layers
             self.viewer.layers.selection.active = active if known else self._brush_layer()
@@ -152,6 +156,12 @@ class Screen(QObject):
             self._busy = True
             self.masks.show(None, self.work, self.display)
             self._busy = False
+
+    def show_doubt(self, shown: bool) -> None:
+        """Show how unsure the method is of what is proposed, or not."""
+        self.doubt.enabled = shown
+        if self.work is not None:
+            self.show(self.work)
 
     def _take(self, layer: Labels) -> None:
         """Hear what is painted on a new layer of the proposal."""
@@ -210,6 +220,8 @@ class Screen(QObject):
     def _on_move(self, _event: Any = None) -> None:
         if self.prompts is not None and self.work is not None and not self._busy:
             self.prompts.show(self.work, *self.place)
+            if self.doubt.enabled:
+                self.show(self.work)
             self.moved.emit()
 
     def _on_insert(self, event: Any) -> None:

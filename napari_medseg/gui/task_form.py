@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QFormLayout, QLineEdit, QPushButton, QWidget
 
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.task import Task, task_of
+from napari_medseg.gui.known_tasks import KnownTasks
 
 _WORDS = {
     "objective": "what is outlined, such as liver tumours",
@@ -26,10 +28,9 @@ class TaskForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._known: dict[str, Task] = {}
-        self.known = QComboBox(self)
-        self.known.setAccessibleName("Known tasks")
-        self.known.activated.connect(self._take)
+        self._shown: Task | None = None
+        self.known = KnownTasks(self)
+        self.known.task_chosen.connect(self._fill)
         self.words = {name: QLineEdit(self) for name in _WORDS}
         for name, example in _WORDS.items():
             self.words[name].setPlaceholderText(example)
@@ -48,29 +49,26 @@ class TaskForm(QWidget):
         form.addRow("Structures", self.structures)
         form.addRow("", self.apply_button)
 
-    def set_known(self, tasks: Sequence[Task]) -> None:
-        """List the tasks that models were trained for."""
-        self._known = {task.slug: task for task in tasks}
-        self.known.clear()
-        self.known.addItems(["choose…", *self._known])
-        self.known.setEnabled(bool(tasks))
-
     def show_task(self, task: Task, names: Sequence[str]) -> None:
-        """Show what the session is about now."""
+        """Show what the session is about now; what a person is typing stays while that is the same."""
+        if task != self._shown:
+            self._shown = task
+            self.known.show_chosen(task.slug)
+            self._fill(task, names)
+
+    def _fill(self, task: Task, names: Sequence[str] = ()) -> None:
         for name, field in self.words.items():
             field.setText(getattr(task, name))
-        self.structures.setText(", ".join(name for name in names if name != UNTITLED))
-
-    def _take(self, position: int) -> None:
-        task = self._known.get(self.known.itemText(position))
-        if task is not None:
-            self.show_task(task, task.structure_names)
+        listed = names or task.structure_names
+        self.structures.setText(", ".join(name for name in listed if name != UNTITLED))
 
     def _apply(self) -> None:
-        names = [name.strip() for name in self.structures.text().split(",") if name.strip()]
-        words = {name: field.text().strip() for name, field in self.words.items()}
+        typed = (name.strip() for name in self.structures.text().split(","))
+        names = list(dict.fromkeys(name for name in typed if name))
+        words = {name: field.text().strip() for name, field in self.words.items() if name != "site"}
         slug = re.sub(r"[^a-z0-9]+", "_", words["objective"].lower()).strip("_") or UNTITLED
-        chosen = self._known.get(self.known.currentText())
-        if chosen is not None and chosen.fits(list(dict.fromkeys(names))):
-            slug = chosen.slug
-        self.task_requested.emit(task_of(slug, list(dict.fromkeys(names)), **words))
+        chosen = self.known.chosen
+        task = replace(task_of(slug, names, **words), site=self.words["site"].text().strip())
+        if chosen is not None and chosen.fits(names):
+            task = replace(task, slug=chosen.slug, rules=chosen.rules)
+        self.task_requested.emit(task)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_medseg import workflow
 from napari_medseg.core.correction import Correction
@@ -28,8 +29,9 @@ class Pending:
     """What is known of one structure on one slice that nobody accepted yet.
 
     `quality` is the expected Dice and `interval` where eight answers in ten of this quality lie, None where
-    nobody says; `reading` is which of a prompt's readings it is. `voxels` are those of the proposal,
-    `replaced` those accepted on the slice before.
+    nobody says; `doubt` (rows, columns) says of each pixel how unsure the method is, 0 to 255, the same for
+    all structures of a slice, and `n_wrong` how many of them it expects to be wrong; `reading` is which of a
+    prompt's readings it is. `voxels` are those of the proposal, `replaced` those accepted there before.
     """
 
     edited: bool = False
@@ -42,6 +44,8 @@ class Pending:
     n_prompts: int = 0
     voxels: int = 0
     replaced: int = 0
+    n_wrong: float | None = None
+    doubt: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
 
     @property
     def doubtful(self) -> bool:

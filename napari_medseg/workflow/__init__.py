@@ -7,7 +7,7 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 from napari_medseg.core.progress import finish
 from napari_medseg.methods import Entry, Method
 from napari_medseg.workflow.accepted import accepted_examples, other_cases, reviewed_for
-from napari_medseg.workflow.advice import Describes, suggest_slice, unlike
+from napari_medseg.workflow.advice import Describes, likeness, suggest_slice, unlike
 from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.demonstration import demo
 from napari_medseg.workflow.examples import Examples, read_examples, read_pair
@@ -61,6 +61,7 @@ __all__ = [
     "finish",
     "fixed",
     "import_model",
+    "likeness",
     "list_series",
     "load_ahead",
     "menu",

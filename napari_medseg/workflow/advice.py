@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.request import Example
+from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
 
 MOST_LOOKED_AT = 24  # slices of a volume
@@ -40,6 +41,14 @@ def medoid(features: NDArray[Any]) -> int:
     features = np.asarray(features, np.float64)
     apart = np.linalg.norm(features[:, None] - features[None], axis=2)  # (N, N)
     return int(apart.mean(axis=1).argmin())
+
+
+def likeness(task: Task, volume: Volume) -> int:
+    """How much an image is like those of a task: 2 in modality and region, 1 in modality, else 0."""
+    if not volume.modality or _other_kind(task.modality or task.slug.replace("_", " "), volume.modality):
+        return 0
+    regions = set(_words(task.anatomy or task.slug.replace("_", " "))) & set(_words(volume.anatomy))
+    return 2 if regions else 1
 
 
 def unlike(examples: Sequence[Example], volume: Volume) -> tuple[str, ...]:
@@ -98,5 +107,6 @@ def _other_kind(one: str, other: str) -> bool:
 
 def _words(kind: str) -> list[str]:
     """The words of a modality, DICOM's abbreviations written out."""
-    written = {"us": "ultrasound", "cr": "x-ray", "dx": "x-ray", "mg": "mammography", "mri": "mr"}
+    written = {"us": "ultrasound", "cr": "x-ray", "dx": "x-ray", "mg": "mammography"}
+    written |= {"mri": "mr", "op": "fundus"}
     return [written.get(word, word) for word in kind.split("(")[0].casefold().split()]

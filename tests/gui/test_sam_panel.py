@@ -378,7 +378,7 @@ def test_neighbours_are_prepared_while_a_person_looks_and_a_click_goes_first(sam
     from napari_medseg.methods.sam import Sam
 
     click(sam)
-    sam.panel.deeds.ahead.stop()
+    sam.panel.deeds.methods.ahead.stop()
     sam.wait_idle()
     asked: list[tuple[int, ...]] = []
     real = Sam.prepare
@@ -404,7 +404,7 @@ def test_neighbours_are_prepared_while_a_person_looks_and_a_click_goes_first(sam
     sam.wait(lambda: len(asked) == 2 + 12)  # nothing was asked for outside the image
     sam.wait_idle()
     assert [i for (i,) in asked[2:6]] == [HERE - 2, HERE - 3, HERE - 1, HERE - 4]
-    sam.panel.deeds.ahead.set_enabled(False)
+    sam.panel.deeds.methods.ahead.set_enabled(False)
     asked.clear()
     sam.go_to(HERE)
     sam.qtbot.wait(400)
