@@ -101,7 +101,7 @@ def train_hsp_sam(
     else:
         average.load_state_dict(network.state_dict())
     record = {"recipe": "hsp_sam", "seed": seed, "device": device, "backbone": backbone.name}
-    seen = begin_run(seen, record | asdict(settings))
+    seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
     kept = (out, parts, preparation, datasets, numbers, tasks, backbone)
     start = last_saved = time.monotonic()
     step, running = 0, 0.0
