@@ -205,7 +205,7 @@ def test_building_checks_settings_model_and_device(monkeypatch: pytest.MonkeyPat
         workflow.build("magic")
 
 
-def test_a_session_comes_before_the_users_models_and_these_before_shipped_ones(
+def test_the_users_models_come_before_shipped_ones_and_a_sessions_where_it_is_in_use(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("napari_medseg.workflow.lookup._shipped_folder", lambda: tmp_path / "shipped")
@@ -220,13 +220,16 @@ def test_a_session_comes_before_the_users_models_and_these_before_shipped_ones(
         ):
             tiny_sam(folder)
             found = workflow.model_for("sam", session=session)
-            assert found is not None and found.origin == origin
+            assert found is not None and found.origin == {"session": "cache"}.get(origin, origin)
         shutil.copytree(tmp_path / "shipped" / "tiny-sam", tmp_path / "shipped" / "other")
         chosen = workflow.model_for("sam", "other", session)
         assert chosen is not None and chosen.origin == "shipped"
         session.use("sam", task, "other")
         in_use = workflow.model_for("sam", session=session, task=task)
         assert in_use is not None and in_use.name == "other"
+        session.use("sam", task, "tiny-sam")
+        in_use = workflow.model_for("sam", session=session, task=task)
+        assert in_use is not None and in_use.origin == "session"
     with pytest.raises(WeightsError, match="There is no model 'lost'"):
         workflow.model_for("sam", "lost")
 

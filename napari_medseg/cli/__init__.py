@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from napari_medseg.cli import learn, look, segment, sessions
+from napari_medseg.cli import learn, look, rounds, segment, sessions
 from napari_medseg.core.errors import MedsegError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (look, segment, sessions, learn):
+for room in (look, segment, sessions, learn, rounds):
     room.register(app)
 
 # typer's own error for a command line that makes no sense, of which BadParameter is one kind.

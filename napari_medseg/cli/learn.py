@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_medseg.cli import rounds
 from napari_medseg.cli.options import AsJson, Device, Settings, answer, check_device, overrides, run
 from napari_medseg.core.errors import ReadError, TaskError
 
-_Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Data-set folders.")]
+_Sources = Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Data-set folders, or a session.")]
 _Minutes = Annotated[float, typer.Option("--minutes", help="How long it may take.")]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on where the last run stopped.")]
 
@@ -66,19 +67,28 @@ def evaluate(pred: Path, truth: Path, as_json: AsJson = False, device: Device = 
 
 def train(
     sources: _Sources,
-    recipe: Annotated[str, typer.Option("--recipe", help="pretrain, calibrate or segicl.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The new model's folder, named as the model.")],
-    minutes: _Minutes = 60.0,
+    recipe: Annotated[str, typer.Option("--recipe", help="pretrain, calibrate or segicl; hsp_sam.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The new model's folder.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", help="How long it may take.")] = None,
     resume: _Resume = False,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
     settings: Settings = [],  # noqa: B006 - typer reads the default
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Train a model on data-set folders."""
+    """Train a model on data-set folders, or a candidate version on what was accepted in a session."""
     from napari_medseg import workflow
 
-    words: dict[str, Any] = {"minutes": minutes, "resume": resume, "device": device, "seed": seed}
+    if any(workflow.is_session(source) for source in sources):
+        if len(sources) > 1 or out or resume or settings:
+            raise TaskError("A session is trained on alone, without -o, --resume and --set.")
+        rounds.train_session(sources[0], recipe, minutes, seed, device, as_json)
+        return
+    if out is None:
+        raise TaskError(
+            "Where to? Name the new model's folder with -o; the model is called as the folder is."
+        )
+    words: dict[str, Any] = {"minutes": minutes or 60.0, "resume": resume, "device": device, "seed": seed}
     folder = run(workflow.train(sources, recipe, out, settings=overrides(settings), **words))
     answer({"model": folder}, [f"The model is in {folder}"], as_json)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
 
-from sqlalchemy import URL, Connection, create_engine, event, insert, inspect, select
+from sqlalchemy import URL, Connection, create_engine, event, insert, inspect, select, update
 
 from napari_medseg.core.errors import SessionError
 from napari_medseg.session.durable import damaged, plain_errors, read_only, sync_folder
@@ -19,6 +19,11 @@ from napari_medseg.session.records import SCHEMA, meta, metadata, plain, task
 
 FILE = "session.db"
 _WAIT_SECONDS = 30.0  # for another process to finish its write
+
+
+def is_session(folder: Path) -> bool:
+    """Whether a folder is a session's."""
+    return (folder / FILE).is_file()
 
 
 class Database:
@@ -54,7 +59,7 @@ class Database:
         SessionError
             If there is none, or it is damaged, read-only, or of a newer version of this program.
         """
-        if not (folder / FILE).is_file():
+        if not is_session(folder):
             raise SessionError(f"There is no session in {folder}: choose another folder or create one there.")
         if not (os.access(folder, os.W_OK) and os.access(folder / FILE, os.W_OK)):
             raise SessionError(read_only(folder))
@@ -116,6 +121,14 @@ class Database:
                 f"The session in {self.folder} was made by a newer version of this program "
                 f"(its form is {schema}, this one knows {SCHEMA}): update napari-medseg to open it."
             )
+        if int(schema) < SCHEMA:
+            self._bring_up_to_date()
+
+    def _bring_up_to_date(self) -> None:
+        """Give an older session the tables that have come since; what is in the others stays as it is."""
+        with self.writing() as connection:  # all of it or nothing; another process may do the same
+            metadata.create_all(connection)
+            connection.execute(update(meta).where(meta.c.name == "schema").values(value=str(SCHEMA)))
 
 
 def _configure(connection: Any, _record: Any) -> None:

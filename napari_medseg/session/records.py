@@ -15,7 +15,7 @@ from napari_medseg.core.mask import Labels, Mask, Provenance
 from napari_medseg.core.structure import Code, State, Structure
 from napari_medseg.core.task import Rule, Task
 
-SCHEMA = 1  # one more with every change of a table
+SCHEMA = 2  # one more with every change of a table
 metadata = MetaData()
 
 meta = Table(
@@ -81,6 +81,15 @@ efforts = Table(
     Column("clicks", Integer, nullable=False),
     Column("changed_voxels", Integer, nullable=False),
     Column("at", String, nullable=False),
+)
+lessons = Table(  # since form 2
+    "lessons",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("plane", String, primary_key=True),
+    Column("slice", Integer, primary_key=True),
+    Column("share", String, nullable=False),  # "held back" or "trained on"
+    Column("round", Integer, nullable=False),  # the first that did so
 )
 
 

@@ -18,6 +18,7 @@ from napari_medseg.session import blobs, queries, records, sources
 from napari_medseg.session.database import Database
 from napari_medseg.session.durable import make_folder, plain_errors
 from napari_medseg.session.journal import Journal, has_left_behind
+from napari_medseg.session.lessons import Lessons
 from napari_medseg.session.records import CaseRecord, name_of
 
 MASKS, IMAGES, VERSIONS, JOURNAL = "masks", "images", "versions", "journal"
@@ -34,6 +35,7 @@ class Session:
     def __init__(self, folder: Path, database: Database) -> None:
         self.folder = folder
         self.versions = folder / VERSIONS  # model versions, one folder each
+        self.lessons = Lessons(database)  # what rounds of training made of the accepted slices
         self._database = database
         self._journals: dict[str, Journal] = {}
         self._guard = Lock()

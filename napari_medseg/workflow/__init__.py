@@ -6,10 +6,12 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 
 from napari_medseg.core.progress import finish
 from napari_medseg.methods import Entry, Method
-from napari_medseg.workflow.accepted import accepted_examples, other_cases, reviewed_for
+from napari_medseg.session.accepted import reviewed_for
+from napari_medseg.workflow.accepted import accepted_examples, other_cases
 from napari_medseg.workflow.advice import Describes, likeness, suggest_slice, unlike
 from napari_medseg.workflow.catalogue import CATALOGUE
 from napari_medseg.workflow.demonstration import demo
+from napari_medseg.workflow.detached import start_training
 from napari_medseg.workflow.examples import Examples, read_examples, read_pair
 from napari_medseg.workflow.images import list_series, open_mask, open_volume, save_mask, series_key
 from napari_medseg.workflow.install import download_model, import_model, verify_models
@@ -29,14 +31,28 @@ from napari_medseg.workflow.lookup import (
     tasks,
 )
 from napari_medseg.workflow.proposals import fixed, segment
+from napari_medseg.workflow.rounds import (
+    Readiness,
+    RoundRecord,
+    back,
+    cancel_round,
+    is_blind,
+    pause_round,
+    readiness,
+    resume_round,
+    rounds,
+    use_round,
+)
 from napari_medseg.workflow.sessions import (
     accept_file,
     add_case,
     create_session,
     export_session,
     find_case,
+    is_session,
     open_session,
 )
+from napari_medseg.workflow.training import train_session
 
 __all__ = [
     "CATALOGUE",
@@ -44,11 +60,15 @@ __all__ = [
     "Entry",
     "Examples",
     "Method",
+    "Readiness",
+    "RoundRecord",
     "accept_file",
     "accepted_examples",
     "add_case",
+    "back",
     "build",
     "cache_folder",
+    "cancel_round",
     "choose_device",
     "clear_prepared",
     "create_session",
@@ -61,6 +81,8 @@ __all__ = [
     "finish",
     "fixed",
     "import_model",
+    "is_blind",
+    "is_session",
     "likeness",
     "list_series",
     "load_ahead",
@@ -71,17 +93,24 @@ __all__ = [
     "open_session",
     "open_volume",
     "other_cases",
+    "pause_round",
     "prepared_folder",
     "read_examples",
     "read_pair",
+    "readiness",
+    "resume_round",
     "reviewed_for",
+    "rounds",
     "save_mask",
-    "series_key",
     "segment",
+    "series_key",
+    "start_training",
     "suggest_slice",
     "task",
     "tasks",
     "train",
+    "train_session",
     "unlike",
+    "use_round",
     "verify_models",
 ]

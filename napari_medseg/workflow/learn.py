@@ -11,7 +11,7 @@ from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job
 from napari_medseg.core.settings import with_overrides
 
-RECIPES = ("pretrain", "calibrate", "segicl")
+RECIPES = ("pretrain", "calibrate", "segicl", "hsp_sam")
 
 
 def evaluate(pred: Path, truth: Path) -> Job[Any]:
@@ -69,6 +69,11 @@ def train(
 
         words |= {"backbone": _backbone(), "settings": with_overrides(segicl.Settings(), given)}
         return (yield from segicl.train_segicl(sources, Path(out), **words))
+    if recipe == "hsp_sam":
+        from napari_medseg.learning import hsp_sam
+
+        words |= {"backbone": _backbone(), "settings": with_overrides(hsp_sam.Settings(), given)}
+        return (yield from hsp_sam.train_hsp_sam(sources, Path(out), **words))
     from napari_medseg.learning import pretrain
 
     words["settings"] = with_overrides(pretrain.Settings(), given)

@@ -15,7 +15,7 @@ from napari_medseg.core.errors import TaskError, WeightsError
 from napari_medseg.core.model import Model
 from napari_medseg.core.settings import with_overrides
 from napari_medseg.core.structure import Structure, colour_of
-from napari_medseg.core.task import Task
+from napari_medseg.core.task import Task, task_of
 
 if TYPE_CHECKING:
     from napari_medseg.methods import Entry, Method
@@ -44,6 +44,8 @@ def tasks(data: Path | None = None) -> list[Task]:
             structures = tuple(Structure(name, colour_of(i)) for i, name in enumerate(model.structures))
             slug = str(model.card.get("task", model.name))
             found[slug] = Task(slug, structures=structures)
+        for slug, names in dict(model.card.get("tasks", {})).items():
+            found[slug] = task_of(slug, tuple(map(str, names)))
     if data is not None:
         from napari_medseg.learning.data import read_datasets
 
@@ -80,8 +82,8 @@ def model_for(
 ) -> Model | None:
     """Choose the model a method works with; None if the method needs none or there is none.
 
-    A name given must be there. Else the version in use in the session, else the last by name in the
-    first place that has one: the session, the user's own, the shipped ones.
+    A name given must be there. Else the version in use in the session, else the last by name of the user's
+    own, else of the shipped ones: what was trained in a session is used only where a person chose it.
 
     Raises
     ------
@@ -103,7 +105,7 @@ def model_for(
                 return model
         known = ", ".join(model.name for model in fitting) or "none"
         raise WeightsError(f"There is no model '{name}' for the method '{method}'; there are: {known}.")
-    places = dict.fromkeys(model.origin for model in fitting)
+    places = dict.fromkeys(model.origin for model in fitting if model.origin != "session")
     return next(
         (max((m for m in fitting if m.origin == place), key=lambda m: m.name) for place in places), None
     )
@@ -137,10 +139,18 @@ def build(
         )
     # A method without a network runs on the CPU, and torch is not loaded to learn that.
     idle = not chosen.network and device in ("auto", "cpu")
-    if found is not None and found.backbone_sha256:
-        fitting = (model for model in models(session) if model.sha256 == found.backbone_sha256)
-        found = replace(found, backbone=next(fitting, None))
+    if found is not None:
+        found = with_backbone(found, session)
     return chosen.build(values, found, "cpu" if idle else choose_device(device))
+
+
+def with_backbone(model: Model, session: Session | None = None) -> Model:
+    """A model with the one it works on looked up in all places, and the one that works on, to the last."""
+    if not model.backbone_sha256 or model.backbone is not None:
+        return model
+    fitting = (other for other in models(session) if other.sha256 == model.backbone_sha256)
+    found = next(fitting, None)
+    return model if found is None else replace(model, backbone=with_backbone(found, session))
 
 
 def load_ahead(method: str) -> None:

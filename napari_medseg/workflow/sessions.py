@@ -40,6 +40,13 @@ def open_session(folder: Path) -> Session:
     return Session.open(Path(folder))
 
 
+def is_session(folder: Path) -> bool:
+    """Whether a folder is a session's."""
+    from napari_medseg.session import database
+
+    return database.is_session(Path(folder))
+
+
 def add_case(
     session: Session, source: Path, series: Series | str | None = None, volume: Volume | None = None
 ) -> str:

@@ -30,9 +30,9 @@ def refusal(folder):
 
 def test_a_newer_session_asks_for_an_update(folder):
     with sqlite3.connect(folder / "session.db") as database:
-        database.execute("UPDATE meta SET value = '2' WHERE name = 'schema'")
+        database.execute("UPDATE meta SET value = '3' WHERE name = 'schema'")
     database.close()
-    assert "newer version of this program (its form is 2, this one knows 1): update napari-medseg" in refusal(
+    assert "newer version of this program (its form is 3, this one knows 2): update napari-medseg" in refusal(
         folder
     )
 
