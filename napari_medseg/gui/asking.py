@@ -14,6 +14,7 @@ from napari_medseg.core.geometry import Plane
 from napari_medseg.core.mask import Mask, slab
 from napari_medseg.core.prompts import MaskPrompt, Prompt
 from napari_medseg.core.request import Example, Request, Segmentation
+from napari_medseg.core.task import Task
 from napari_medseg.gui.work import Work
 
 Scope = Literal["slice", "range", "volume"]
@@ -62,15 +63,19 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A method's result beside the question it answers, and the model that gave it, by name and hash."""
+    """A method's result beside the question it answers, and the model that gave it, by name and hash.
+
+    `blind` are slices that are asked for without showing what it proposes.
+    """
 
     question: Question
     result: Segmentation
     model: str = ""
+    blind: frozenset[int] = frozenset()
 
 
-def request(question: Question) -> Request:
-    """What a method is asked; slow on large volumes, so called on the inference thread."""
+def request(question: Question, task: Task | None = None) -> Request:
+    """What a method is asked, of one task or of all structures; slow, so called on the inference thread."""
     work = question.work
     prompts = prompts_for(question) if question.promptable or question.filling else ()
     wanted = {p.structure for p in prompts} or set(work.mask.names)
@@ -78,7 +83,7 @@ def request(question: Question) -> Request:
         volume=work.volume,
         plane=question.plane,
         slices=question.slices,
-        task=work.asked,
+        task=task or work.asked,
         prompts=prompts,
         examples=question.examples() if question.learns else (),
         previous=result_so_far(question),

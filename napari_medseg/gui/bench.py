@@ -156,6 +156,8 @@ class Bench(QObject):
         accepted = was.reviewed != now.reviewed or was.provenance != now.provenance
         if accepted or (structures and any(work.voxels.values())):
             self.memory.save(work)
+        if was.names != now.names:
+            self.memory.keep_names(was.structures, now.structures)
         self.memory.note(work, touched(before, work), afresh=structures)
         self.changed.emit()
 

@@ -10,6 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_medseg.core.errors import TaskError
+from napari_medseg.gui import blind
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
 from napari_medseg.gui.errands import write
@@ -153,6 +154,11 @@ class Deeds(QObject):
         self.sections.message.say(
             f"Slice {position + 1}: {ranked[rank].reason}, {place} of {len(ranked)} slices not corrected yet."
         )
+
+    def reveal(self) -> None:
+        """Show what is proposed on a slice that is asked for blind."""
+        work, plane, index = self.bench.in_hand(), self.bench.plane, self.bench.index
+        self.bench.do("look at the proposal", blind.reveal(work, plane, index))
 
     def show_doubt(self, shown: bool) -> None:
         """Show or hide where the method is unsure."""

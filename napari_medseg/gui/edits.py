@@ -75,6 +75,7 @@ def discard(work: Work, plane: Plane, index: int) -> Step:
     for spot in spots:
         work, more = _clear(work, spot)
         changes += more
+    work = work.without_withheld(plane, index)
     return _forget(work, {*spots, *work.prompted(plane, index)}), changes
 
 
@@ -99,8 +100,8 @@ def accept(work: Work, plane: Plane, index: int, seen: bool = True, seconds: flo
     mask = work.mask.record(*records)
     if seen:
         mask = mask.review(plane, (index,))
-    voxels = count(work.voxels, changes)
-    return _forget(replace(work, mask=mask, voxels=voxels), spots), changes
+    work = replace(work.without_withheld(plane, index), mask=mask, voxels=count(work.voxels, changes))
+    return _forget(work, spots), changes
 
 
 def add_structure(work: Work, name: str) -> Work:

@@ -15,7 +15,7 @@ from napari_medseg.core.mask import Mask
 from napari_medseg.core.progress import Progress
 from napari_medseg.core.prompts import MaskPrompt, Prompt, slice_of
 from napari_medseg.core.request import Example
-from napari_medseg.gui import asking, edits, laying
+from napari_medseg.gui import asking, blind, edits, laying
 from napari_medseg.gui.acts import Act
 from napari_medseg.gui.asker import Asker
 from napari_medseg.gui.asking import Answer, Choice, Question
@@ -42,6 +42,8 @@ class Enquiry(QObject):
         A sentence with its slice numbers as they are on screen, given the plane.
     asker : Asker
         The methods made ready so far.
+    blind : bool
+        Whether a few slices are asked for without a proposal.
     """
 
     asked = Signal()
@@ -59,6 +61,7 @@ class Enquiry(QObject):
         self.examples: Callable[[], Callable[[], tuple[Example, ...]]] = lambda: tuple
         self.counted: Callable[[Plane, str], str] = lambda _plane, sentence: sentence
         self.asker = Asker()
+        self.blind = True
         self._answer: Answer | None = None
         self._parts: Parts | None = None
         self._ticket: Ticket | None = None
@@ -187,11 +190,12 @@ class Enquiry(QObject):
 
     def _ask(self, question: Question, act: Act | None = None) -> None:
         self._halt()
+        memory = self.bench.memory
         self.asked.emit()
         self._answer = None
         self._parts = None if question.pointed else Parts(self.bench, question, self)
         self._ticket = self.worker.start(
-            lambda: self.asker.job(question, self.bench.memory.session),
+            lambda: self.asker.job(question, memory.session, memory.case_id if self.blind else ""),
             done=lambda answer: self._answered(answer, act),
             tell=lambda step: self._told(step, question.plane),
             failed=lambda said: self._failed(self.counted(question.plane, said)),
@@ -236,7 +240,8 @@ class Enquiry(QObject):
         notes = answer.result.notes
         if FOREIGN in notes:
             self.warned.emit(FOREIGN)
-        told = " ".join(note for note in notes if note != FOREIGN)
+        said = (*(note for note in notes if note != FOREIGN), blind.sentence(work, question))
+        told = " ".join(sentence for sentence in said if sentence)
         if not told and not work.found_any(question.plane, question.slices):
             told = "Nothing was found there; point again, or choose another method."
         if told:

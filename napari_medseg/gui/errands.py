@@ -12,6 +12,7 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.volume import Volume
 from napari_medseg.gui.example_pictures import Colour, example_picture
 from napari_medseg.gui.example_pieces import Other
+from napari_medseg.gui.learnt import task_for
 
 if TYPE_CHECKING:
     from napari_medseg.core.model import Model
@@ -27,7 +28,8 @@ def models_and_tasks(
     network = workflow.menu()[method].network
     models = [model for model in workflow.models(session) if model.network == network]
     if task is not None:
-        models = [model for model in models if not model.structures or task.fits(model.structures)]
+        models = [model for model in models if set(model.structures) <= set(task.structure_names)]
+        task = task_for(method, "", session, task)
     first = workflow.model_for(method, session=session, task=task)
     models.sort(key=lambda model: (first is None or model.name != first.name, model.name))
     return method, models, workflow.tasks()

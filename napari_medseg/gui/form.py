@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -13,11 +14,20 @@ from napari_medseg.core.settings import Field, fields_of, with_overrides
 _WIDEST = 1_000_000  # where a number has no limit of its own
 
 
+@dataclass(frozen=True)
+class Switch:
+    """Something that is on or off whatever the method, and whom to tell of a change."""
+
+    title: str
+    help: str
+    on: bool
+    changed: Callable[[bool], None]
+
+
 class SettingsForm(QWidget):
     """The settings of one method; `changed` gets all values after each change.
 
-    `values` are those chosen before, by name; the others begin with their defaults. `ahead` says whether
-    neighbouring slices are prepared while a person looks, and whom to tell of a change.
+    `values` are those chosen before, by name; the others begin with their defaults.
     """
 
     def __init__(
@@ -25,7 +35,7 @@ class SettingsForm(QWidget):
         settings: type,
         changed: Callable[[Mapping[str, Any]], None],
         values: Mapping[str, Any] = MappingProxyType({}),
-        ahead: tuple[bool, Callable[[bool], None]] | None = None,
+        switches: Sequence[Switch] = (),
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -48,17 +58,23 @@ class SettingsForm(QWidget):
                 label.setToolTip(widget.tooltip)
                 form.addRow(label, native)
             widget.changed.connect(lambda _value: changed(self.values))
-        if ahead is not None:
-            self.ahead = QCheckBox("Prepare neighbouring slices ahead", self)
-            self.ahead.setToolTip("While you look, so that a click there is answered at once")
-            self.ahead.setChecked(ahead[0])
-            self.ahead.toggled.connect(ahead[1])
-            form.addRow(self.ahead)
+        self.switches = [_box(switch, self) for switch in switches]
+        for box in self.switches:
+            form.addRow(box)
 
     @property
     def values(self) -> dict[str, Any]:
         """What the form says, by setting."""
         return {name: widget.value for name, widget in self.widgets.items()}
+
+
+def _box(switch: Switch, parent: QWidget) -> QCheckBox:
+    """The check box of a switch."""
+    box = QCheckBox(switch.title, parent)
+    box.setToolTip(switch.help)
+    box.setChecked(switch.on)
+    box.toggled.connect(switch.changed)
+    return box
 
 
 def _widget(item: Field, value: Any) -> Any:

@@ -155,6 +155,14 @@ class GetMaskSection(QWidget):
         self.model.blockSignals(False)
         self._on_choice()
 
+    def forget_models(self) -> None:
+        """Choose no model any more; the one in use comes first when they are listed again."""
+        self._models.clear()
+
+    def choose(self, name: str) -> None:
+        """Make masks by another method."""
+        self.method.setCurrentIndex(max(self.method.findData(name), 0))
+
     def set_settings(self, values: Mapping[str, Any]) -> None:
         """Use other settings for the method chosen."""
         self._settings[self.name] = dict(values)

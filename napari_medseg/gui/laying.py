@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_medseg import workflow
 from napari_medseg.core.mask import Mask, Region, slab
 from napari_medseg.core.settings import as_record, with_overrides
-from napari_medseg.gui import edits
+from napari_medseg.gui import blind, edits
 from napari_medseg.gui.acts import Change
 from napari_medseg.gui.asking import Answer, Question
 from napari_medseg.gui.work import Pending, Spot, Work
@@ -48,8 +48,11 @@ def lay(
             if _is_closed(work, question, spot):
                 continue
             region = _on_slice(chosen, answer, spot)
-            if _is_new(work, question, spot, region):
-                facts = replace(_facts(answer, name, number), reading=reading, **doubt)
+            facts = replace(_facts(answer, name, number), reading=reading, **doubt)
+            if _is_withheld(work, answer, index):
+                work = blind.withhold(work, spot, region, facts)
+                yield work, ()
+            elif _is_new(work, question, spot, region):
                 work, changes = edits.propose(work, spot, region, facts)
                 yield work, changes
 
@@ -60,6 +63,8 @@ def lay_found(
     """Lay what a run has found so far but for what is laid already; empty slices may only be not done yet."""
     question, mask = answer.question, answer.result.mask
     for number, index in enumerate(question.slices):
+        if _is_withheld(work, answer, index):
+            continue
         doubt = _doubt_on(answer, index)
         for name in mask.names:
             spot = (name, question.plane, index)
@@ -79,6 +84,11 @@ def _is_closed(work: Work, question: Question, spot: Spot) -> bool:
     name, plane, index = spot
     done = index in work.reviewed_for(name).get(plane, frozenset())
     return work.mask.structure(name).locked or (done and not question.pointed)
+
+
+def _is_withheld(work: Work, answer: Answer, index: int) -> bool:
+    """Whether a slice is asked for blind, and nothing on it yet."""
+    return index in answer.blind and work.state(answer.question.plane, index) in ("none", "blind")
 
 
 def _is_new(work: Work, question: Question, spot: Spot, region: Region) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -14,11 +14,12 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_medseg import workflow
 from napari_medseg.core.progress import Job, Progress
-from napari_medseg.core.structure import UNTITLED
+from napari_medseg.core.structure import UNTITLED, Structure
 from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
 from napari_medseg.gui.jobs import Worker
 from napari_medseg.gui.keeping import Keeper
+from napari_medseg.gui.task_edits import named
 from napari_medseg.gui.work import Spot, Work
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Memory(QObject):
     """
 
     kept = Signal(str)  # "saving", then "saved"
+    session_opened = Signal()
     failed = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -131,6 +133,10 @@ class Memory(QObject):
         """Say what the session is about."""
         self.worker.start(lambda: self._set_task(task), failed=self.failed.emit)
 
+    def keep_names(self, before: Sequence[Structure], after: Sequence[Structure]) -> None:
+        """Let the session's task know how structures are called; what is learnt is kept under these names."""
+        self.worker.start(lambda: self._keep_names(before, after), failed=self.failed.emit)
+
     def close(self) -> None:
         """Finish what is being written and let go of the session."""
         self.worker.start(self._close)
@@ -148,6 +154,7 @@ class Memory(QObject):
             self.session = (
                 workflow.open_session(self.folder) if there else workflow.create_session(self.folder, task)
             )
+            self.session_opened.emit()
         return self.session
 
     def _unfinished(self) -> Job[tuple[Unfinished, ...]]:
@@ -182,6 +189,13 @@ class Memory(QObject):
     def _set_task(self, task: Task) -> Job[None]:
         yield Progress(0.0)
         self._ensure().set_task(task)
+
+    def _keep_names(self, before: Sequence[Structure], after: Sequence[Structure]) -> Job[None]:
+        yield Progress(0.0)
+        session = self._ensure()
+        task = named(session.task, before, after)
+        if task != session.task:
+            session.set_task(task)
 
     def _close(self) -> Job[None]:
         yield Progress(0.0)

@@ -22,6 +22,7 @@ from napari_medseg.gui.hand import Hand
 from napari_medseg.gui.memory import Memory
 from napari_medseg.gui.opening import Opening
 from napari_medseg.gui.presenter import Presenter
+from napari_medseg.gui.rounds import Rounds
 from napari_medseg.gui.screen import Screen
 from napari_medseg.gui.sections import Sections
 from napari_medseg.gui.style import WIDTH
@@ -55,6 +56,7 @@ class Panel(QWidget):
         self.presenter = Presenter(self.sections, self.bench, self.enquiry, self.canvas)
         self.deeds = Deeds(self.presenter, self.hand, self.memory, self.opening)
         self.lessons = ExampleDeeds(self.presenter, ExampleSet(self.bench), self)
+        self.rounds = Rounds(self.memory, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.sections)
@@ -62,6 +64,7 @@ class Panel(QWidget):
         self._connect_case()
         self._connect_work()
         self._connect_examples()
+        self._connect_learning()
         keys.bind(self, {name: self._guard(act) for name, act in self._actions().items()})
         self.sections.set_theme(napari_viewer.theme)
         self.presenter.show()
@@ -151,6 +154,7 @@ class Panel(QWidget):
         s.proposal.alternative_requested.connect(guard(self.enquiry.show_alternative))
         s.proposal.slice_requested.connect(deeds.go_to)
         s.proposal.doubt_requested.connect(deeds.show_doubt)
+        s.proposal.reveal_requested.connect(guard(deeds.reveal))
 
     def _connect_examples(self) -> None:
         """From the drawer of examples to what it does."""
@@ -167,6 +171,19 @@ class Panel(QWidget):
         drawer.go_requested.connect(guard(lessons.go_to_first))
         self.sections.get_mask.method_changed.connect(lessons.choose_method)
         self.sections.get_mask.choice_changed.connect(lambda _choice: lessons.show_choice())
+
+    def _connect_learning(self) -> None:
+        """From the Learn chip and its drawer to the rounds of training, and back."""
+        chip, drawer, rounds = self.sections.learn, self.sections.learning, self.rounds
+        for part in (chip, drawer):
+            rounds.found.connect(part.show_learning)
+            part.train_requested.connect(rounds.start)
+            part.use_requested.connect(rounds.use)
+            part.back_requested.connect(rounds.back)
+        chip.steer_requested.connect(rounds.steer)
+        chip.details_requested.connect(lambda: self.sections.drawers.open("learning"))
+        rounds.failed.connect(self._alarm)
+        rounds.changed.connect(self.deeds.methods.use_version)
 
     def _actions(self) -> dict[str, Callable[[], Any]]:
         """What each key does; cancel stops reading examples too."""
@@ -191,7 +208,7 @@ class Panel(QWidget):
     def _end_with_the_window(self) -> None:
         """Stop the threads however the panel ends: closed, its dock closed, the window or napari."""
         parts = (
-            *(self.hand, self.canvas, self.opening, self.lessons),
+            *(self.hand, self.canvas, self.opening, self.lessons, self.rounds),
             *(self.deeds.methods.ahead, self.enquiry, self.memory),
         )
         theme, on_theme = self.viewer.events.theme, self._on_theme

@@ -16,7 +16,7 @@ from napari_medseg.gui.work import SliceState
 from napari_medseg.gui.worth import Weak, rated, weakest
 
 # What Next looks for, most urgent first; when nothing waits it goes on to the neighbour.
-_WORTH: tuple[tuple[SliceState, ...], ...] = (("doubtful",), ("proposed", "edited"))
+_WORTH: tuple[tuple[SliceState, ...], ...] = (("doubtful",), ("proposed", "edited", "blind"))
 
 
 class Presenter:
@@ -69,6 +69,7 @@ class Presenter:
             alternative=self.enquiry.alternative,
             n_waiting=len(work.waiting(plane)),
             undo=last.label if last else "",
+            blind=work.is_blind(plane, index),
             has_doubt=any(p.doubt is not None for p in there),
             has_weak=n > 1 and any(rated(p) for p in there),
         )

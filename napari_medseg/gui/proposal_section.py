@@ -14,6 +14,7 @@ from napari_medseg.gui.style import STATES, mark
 from napari_medseg.gui.work import SliceState
 
 _MOST = 4  # alternatives that fit a line
+_BLIND = "This slice is asked for without a proposal, so that the model can be judged fairly: outline it."
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Shown:
     alternative: int = 0
     n_waiting: int = 0
     undo: str = ""
+    blind: bool = False
     has_doubt: bool = False
     has_weak: bool = False
 
@@ -42,6 +44,7 @@ class ProposalSection(QWidget):
     next_requested = Signal()
     weakest_requested = Signal()
     doubt_requested = Signal(bool)
+    reveal_requested = Signal()
     undo_requested = Signal()
     alternative_requested = Signal(int)
     slice_requested = Signal(int)
@@ -67,6 +70,13 @@ class ProposalSection(QWidget):
         mark(self.accept_button, main=True)
         self.all_button = self._make_all_button()
         self.doubt_button = self._make_doubt_button()
+        self.blind = mark(QLabel(_BLIND, self), note=True)
+        self.blind.setWordWrap(True)
+        self.reveal_button = QPushButton("Show it anyway", self)
+        self.reveal_button.setToolTip(
+            "Show what the model proposes here; the slice judges it less fairly then"
+        )
+        self.reveal_button.clicked.connect(self.reveal_requested)
         self.about = QLabel(self)
         self.sure = QLabel(self)
         self.sure.setToolTip(
@@ -142,6 +152,8 @@ class ProposalSection(QWidget):
         for line in (first, second, third, fourth):
             line.setSpacing(4)
             column.addLayout(line)
+        column.addWidget(self.blind)
+        column.addWidget(self.reveal_button)
         column.addWidget(self.strip)
         column.addWidget(self.legend)
 
@@ -154,13 +166,15 @@ class ProposalSection(QWidget):
         self.all_button.setEnabled(shown.n_waiting > 0)
         self.next_button.setEnabled(n > 1)
         self.weakest_button.setEnabled(shown.has_weak)
+        self.blind.setVisible(shown.blind)
+        self.reveal_button.setVisible(shown.blind)
         self.doubt_button.setVisible(shown.has_doubt)
         self.undo_button.setEnabled(bool(shown.undo))
         self.undo_button.setToolTip(
             with_key(f"Take back: {shown.undo}" if shown.undo else "Nothing to undo", "undo")
         )
         crowded = len(shown.alternatives) > 1  # the readings need the room; the legend names the state too
-        words = "" if state == "none" or crowded else f" · {state}"
+        words = "" if state in ("none", "blind") or crowded else f" · {state}"
         self.about.setText(f"Slice {shown.here + 1} of {n}{words}" if n > 1 else words.strip(" ·"))
         self.strip.setVisible(n > 1)
         self.strip.show_states(shown.states, shown.here)

@@ -8,6 +8,8 @@ from napari_medseg.gui.case_section import CaseSection
 from napari_medseg.gui.drawers import Drawers, Message
 from napari_medseg.gui.examples_drawer import TALL, ExamplesDrawer
 from napari_medseg.gui.get_mask_section import GetMaskSection
+from napari_medseg.gui.learn_drawer import TALL as TALL_LEARNING
+from napari_medseg.gui.learn_drawer import LearnDrawer
 from napari_medseg.gui.learn_section import LearnSection
 from napari_medseg.gui.proposal_section import ProposalSection
 from napari_medseg.gui.structures_section import StructuresSection
@@ -35,8 +37,10 @@ class Sections(QWidget):
         self.drawers = Drawers(self)
         self.task = TaskForm(self)
         self.examples = ExamplesDrawer(self)
+        self.learning = LearnDrawer(self)
         self.drawers.add("examples", "E&xamples", self.examples, TALL)
         self.drawers.add("task", "&Task", self.task)
+        self.drawers.add("learning", "&Learning", self.learning, TALL_LEARNING)
         self.drawers.add("settings", "Settin&gs", QWidget(self))
         self._lay_out()
         self.setMinimumWidth(WIDTH)

@@ -12,13 +12,14 @@ from napari_medseg.gui.style import STATES
 from napari_medseg.gui.work import SliceState
 
 # What a column shows when several slices share it; and its height, for those who tell colours apart badly.
-_URGENCY: tuple[SliceState, ...] = ("none", "accepted", "proposed", "edited", "doubtful")
+_URGENCY: tuple[SliceState, ...] = ("none", "accepted", "proposed", "blind", "edited", "doubtful")
 _HEIGHTS: dict[SliceState, float] = {
     "none": 0.15,
     "accepted": 1.0,
     "edited": 0.75,
     "proposed": 0.5,
     "doubtful": 0.5,
+    "blind": 0.3,
 }
 
 
@@ -59,7 +60,8 @@ class Strip(QWidget):
         if not 0 <= position < len(self._states):
             return ""
         state = self._states[position]
-        return f"Slice {position + 1} of {len(self._states)}: {'nothing yet' if state == 'none' else state}"
+        words = {"none": "nothing yet", "blind": "asked for without a proposal"}
+        return f"Slice {position + 1} of {len(self._states)}: {words.get(state, state)}"
 
     def at(self, x: float) -> int:
         """Which slice lies at a distance from the left edge."""

@@ -12,6 +12,7 @@ from qtpy.QtSvg import QSvgRenderer
 WIDTH = 320
 # Told apart by most colour-blind readers (Okabe and Ito, 2008); the strip gives each a height as well.
 STATES = {"accepted": "#009e73", "edited": "#e69f00", "proposed": "#56b4e9", "doubtful": "#d55e00"}
+STATES["blind"] = "#cc79a7"
 _PATHS = {
     "point": '<circle cx="12" cy="12" r="3.5" fill="C"/><path d="M12 2v5M12 17v5M2 12h5M17 12h5"/>',
     "box": '<path d="M4 6h16v12H4z" stroke-dasharray="3 2"/>',

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from napari_medseg.core.structure import UNTITLED
+from napari_medseg.core.structure import UNTITLED, Structure
 from napari_medseg.core.task import Task
 from napari_medseg.gui import edits
 from napari_medseg.gui.work import Work
@@ -30,6 +30,18 @@ def drop_unused(work: Work, wanted: Iterable[str], before: Iterable[str] = (UNTI
             current = mask.names[0] if work.current == name else work.current
             work = replace(work, mask=mask, proposal=proposal, current=current)
     return work
+
+
+def named(task: Task, before: Sequence[Structure], after: Sequence[Structure]) -> Task:
+    """A session's task with the structures that were renamed or added in one of its cases; none goes."""
+    renamed: dict[str, Structure] = {}
+    if len(before) == len(after):
+        renamed = {a.name: b for a, b in zip(before, after, strict=True) if a.name != b.name}
+    kept = [renamed.get(one.name, one) for one in task.structures]
+    old = {one.name for one in before}
+    kept += [one for one in after if one.name not in old]
+    names = dict.fromkeys(one.name for one in kept if one.name != UNTITLED)
+    return replace(task, structures=tuple(next(o for o in kept if o.name == name) for name in names))
 
 
 def _belongings(work: Work, name: str) -> bool:

@@ -19,7 +19,7 @@ from napari_medseg.core.task import Task
 from napari_medseg.core.volume import Volume
 
 Spot = tuple[str, Plane, int]  # structure, plane, slice
-SliceState = Literal["none", "proposed", "edited", "accepted", "doubtful"]
+SliceState = Literal["none", "blind", "proposed", "edited", "accepted", "doubtful"]
 DOUBTFUL = 0.75  # a slice whose expected Dice is below this is worth a look,
 AT_WORST = 0.5  # and one whose Dice may well be below this
 
@@ -73,6 +73,8 @@ class Work:
         What a person painted and erased on slices not accepted yet.
     voxels : Mapping
         Accepted voxels of each structure.
+    withheld : Mapping
+        What is proposed on slices that are asked for blind.
     """
 
     volume: Volume
@@ -84,6 +86,7 @@ class Work:
     prompts: tuple[Prompt, ...] = ()
     corrections: Mapping[Spot, Correction] = field(default_factory=dict)
     voxels: Mapping[str, int] = field(default_factory=dict)
+    withheld: Mapping[Spot, tuple[Region, Pending]] = field(default_factory=dict)
 
     @property
     def asked(self) -> Task:
@@ -128,10 +131,20 @@ class Work:
         wanted = set(slices)
         return any(p.voxels for (_, o, i), p in self.pending.items() if o == plane and i in wanted)
 
+    def is_blind(self, plane: Plane, index: int) -> bool:
+        """Whether a proposal is withheld on a slice."""
+        return any(spot[1:] == (plane, index) for spot in self.withheld)
+
+    def without_withheld(self, plane: Plane, index: int) -> Work:
+        """The work with nothing withheld on a slice any more."""
+        left = {spot: held for spot, held in self.withheld.items() if spot[1:] != (plane, index)}
+        return replace(self, withheld=left) if len(left) < len(self.withheld) else self
+
     def state(self, plane: Plane, index: int) -> SliceState:
         """How far one slice has come."""
         spots = [p for (_, owner, at), p in self.pending.items() if (owner, at) == (plane, index)]
-        return _state(spots, index in self.mask.reviewed.get(plane, frozenset()))
+        reviewed = index in self.mask.reviewed.get(plane, frozenset())
+        return _state(spots, reviewed, self.is_blind(plane, index))
 
     def states(self, plane: Plane) -> tuple[SliceState, ...]:
         """How far each slice of a plane has come."""
@@ -140,15 +153,17 @@ class Work:
             if owner == plane:
                 found.setdefault(index, []).append(pending)
         reviewed = self.mask.reviewed.get(plane, frozenset())
-        return tuple(_state(found.get(i, []), i in reviewed) for i in range(self.volume.n_slices(plane)))
+        blind = {index for _, owner, index in self.withheld if owner == plane}
+        n = self.volume.n_slices(plane)
+        return tuple(_state(found.get(i, []), i in reviewed, i in blind) for i in range(n))
 
 
-def _state(pending: list[Pending], reviewed: bool) -> SliceState:
+def _state(pending: list[Pending], reviewed: bool, blind: bool) -> SliceState:
     if any(p.doubtful for p in pending):
         return "doubtful"
     if pending:
         return "edited" if any(p.edited for p in pending) else "proposed"
-    return "accepted" if reviewed else "none"
+    return "accepted" if reviewed else "blind" if blind else "none"
 
 
 def start(volume: Volume, mask: Mask | None = None, task: Task | None = None) -> Work:
