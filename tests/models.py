@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from napari_medseg.core.model import Model, Preparation
+from napari_medseg.core.phantoms import CT_TASK
 
 
 def tiny_sam(folder: Path) -> Model:
@@ -47,3 +48,32 @@ def tiny_segicl(folder: Path) -> Model:
         preparation=Preparation(long_side=64), card={}, card_text="# tiny-segicl\n",
     )  # fmt: skip
     return replace(model, backbone=backbone)
+
+
+TASKS = {  # what the tiny HSP-SAM knows
+    CT_TASK.slug: list(CT_TASK.structure_names),
+    "lungs": ["right lung", "left lung"],
+}
+
+
+def tiny_hsp_sam(folder: Path, tasks: dict[str, list[str]] = TASKS) -> Model:
+    """HSP-SAM with random weights for two tasks, on the tiny SAM."""
+    from dataclasses import replace
+
+    import torch
+
+    from napari_medseg.networks.hsp_sam_models import build_hsp_sam, numbers_for
+    from napari_medseg.networks.sam import load_sam
+    from napari_medseg.networks.weights import save_model
+
+    below = tiny_sam(folder)
+    sam = load_sam(below)
+    torch.manual_seed(0)
+    numbers = numbers_for(sam, sum(1 + len(names) for names in tasks.values()), rank=4)
+    network = build_hsp_sam(**numbers)
+    network.begin_as(sam)
+    model = save_model(
+        folder / "tiny-hsp", network, kind="hsp_sam", numbers=numbers, backbone=below,
+        preparation=Preparation(long_side=64), card={"tasks": tasks}, card_text="# tiny-hsp\n",
+    )  # fmt: skip
+    return replace(model, backbone=below)

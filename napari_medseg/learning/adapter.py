@@ -83,7 +83,6 @@ def train_adapter(
     if not slices or not task.structures:
         raise TaskError("There is nothing to train on: outline and accept some slices first.")
     torch.manual_seed(seed)
-    spent = -time.monotonic()  # a paused job spends nothing: time between steps does not count
     drawn = Lessons([(task, slices)], np.random.default_rng(seed), settings.absent)
     yield Progress(0.0, "Loading the model")
     if start is not None:
@@ -101,8 +100,7 @@ def train_adapter(
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.01)
     rows_here = torch.arange(len(task.structures) + 1, device=device)
-    spent += time.monotonic()
-    step, running = 0, 0.0
+    step, running, spent = 0, 0.0, 0.0  # a paused job spends nothing: time between steps does not count
     while (done := max(spent / (60 * minutes), step / settings.most_steps)) < 1.0:
         began = time.monotonic()
         warm = min(1.0, (step + 1) / max(1, settings.warm_up))

@@ -1,4 +1,4 @@
-"""Networks that need no prompt: all slices asked for are outlined in batches, absent structures not at all."""
+"""Networks that need no prompt: slices are outlined in batches, absent structures not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _NO_LOGIT = -20.0
 _AT_ONCE = 4  # slices a processor outlines together
 _ON_A_CARD = 16
-_THICK = 3.0  # slices this many times farther apart than pixels are no planes to look along
 _LARGEST = 2**27  # voxels times structures for which the mean of three planes fits into memory
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 
@@ -168,7 +167,7 @@ class Automatic:
         why = ""
         if len(request.slices) < geometry.n_slices(request.plane) or min(geometry.shape) == 1:
             why = "it needs the whole volume"
-        elif max(geometry.spacing) > _THICK * min(geometry.spacing) or not geometry.spacing_known:
+        elif geometry.is_anisotropic or not (geometry.supports_3d and geometry.spacing_known):
             why = "the slices are too far apart, or their distance is unknown"
         elif np.prod(geometry.shape) * n_names > _LARGEST:
             why = "the volume is too large for it"
