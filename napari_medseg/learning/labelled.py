@@ -19,8 +19,9 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Picture, frame_of, grey_limits, picture
 from napari_medseg.learning.data import Dataset
 
-_SLICES = 12  # of each volume with the structures, and
+_SLICES = 12  # of each volume and plane with the structures, and
 _EMPTY = 3  # without any
+_PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 # Places that may show each other's structures, beyond those whose names share a word.
 _NEAR = ({"heart", "thorax", "breast", "lung", "abdomen", "spine"}, {"cells", "tissue", "blood"})
 
@@ -52,20 +53,26 @@ class Labelled:
 
 
 def labelled_dataset(dataset: Dataset, split: str, preparation: Preparation) -> Job[list[Labelled]]:
-    """Read every picture of one split; of a volume a few slices, some without any structure."""
+    """Read every picture of one split; of a volume a few slices, some without any structure.
+
+    Where the distance of slices allows, they are taken along all three planes.
+    """
     found: list[Labelled] = []
     items = dataset.select(split)
     for number, item in enumerate(items):
         yield Progress(number / len(items), f"Reading {dataset.name}")
         volume = item.volume()
         mask = item.mask(volume)
-        plane = volume.geometry.native_plane
-        limits = grey_limits(volume, preparation)
-        for index in _chosen(mask, plane):
-            title = f"{dataset.name} {item.image.name} {index}"
-            canvas, size, regions = _place(volume, mask, tuple(mask.names), plane, index, limits, preparation)
-            known = np.ones(len(regions), bool)
-            found.append(Labelled(canvas, size, regions, known, item.group, title))
+        geometry, limits = volume.geometry, grey_limits(volume, preparation)
+        has_planes = geometry.supports_3d and geometry.spacing_known and not geometry.is_anisotropic
+        for plane in _PLANES if has_planes else (geometry.native_plane,):
+            for index in _chosen(mask, plane):
+                title = f"{dataset.name} {item.image.name} {plane} {index}"
+                canvas, size, regions = _place(
+                    volume, mask, tuple(mask.names), plane, index, limits, preparation
+                )
+                known = np.ones(len(regions), bool)
+                found.append(Labelled(canvas, size, regions, known, item.group, title))
     return found
 
 
