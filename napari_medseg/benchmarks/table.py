@@ -68,12 +68,18 @@ class Table:
         *,
         minus: str | None = None,
         measure: str = "dice",
+        pooled: bool = False,
     ) -> Interval:
-        """Mean over sets of an arm's measure, or of its difference to another arm on the same images."""
+        """Mean over sets of an arm's measure, or of its difference to another arm on the same images.
+
+        `pooled` takes the mean over images instead, whatever set they are of.
+        """
         ours = self._by_image.get((part, arm), {})
         theirs = self._by_image.get((part, minus), {}) if minus else {}
         images = [i for i in ours if i[0] in sets and (minus is None or i in theirs)]
         values = [ours[i][measure] - (theirs[i][measure] if minus else 0.0) for i in images]
+        if pooled:
+            return paired_bootstrap(values, [f"{i[0]}/{i[2]}" for i in images])
         return paired_bootstrap(values, [i[2] for i in images], [i[0] for i in images])
 
     def averaged(self, role: str, measure: str = "dice") -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A U-Net trained from nothing on the same examples: what a person without a model could do instead."""
+"""U-Nets trained from nothing: what a person without a model could do, also with the same few examples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 SECONDS = 30.0
 _SIDE, _BATCH, _RATE = 128, 8, 2e-3
-_FEATURES = (16, 16, 32, 64, 128, 16)
+_SMALL = (16, 16, 32, 64, 128, 16)
+USUAL = (16, 32, 64, 128, 256, 16)
+WIDE = (16, 32, 64, 128, 256, 32)  # before the last step: for the structures of many tasks
 Look = tuple[Frame, NDArray[np.uint8]]
 
 
@@ -46,10 +48,9 @@ class UNetArm:
         """Train from random weights until the time is over."""
         import torch
         from monai.losses.dice import DiceCELoss
-        from monai.networks.nets.basic_unet import BasicUNet
 
         torch.manual_seed(0)
-        network = BasicUNet(2, 3, 1, _FEATURES)
+        network = unet(1, _SMALL)
         images = torch.stack([tensor_of(canvas) for _, canvas in looks])
         masks = torch.stack([mask_of(shot, frame) for shot, (frame, _) in zip(shots, looks, strict=True)])
         loss = DiceCELoss(sigmoid=True)
@@ -74,6 +75,13 @@ class UNetArm:
             level = learnt(tensor_of(canvas)[None]).sigmoid()[0, 0].numpy()
         inside = level[: frame.size[0], : frame.size[1]]
         return np.asarray(taken_back(inside, frame, shot.region.shape) > 0.5)
+
+
+def unet(n_structures: int, features: Sequence[int] = USUAL) -> nn.Module:
+    """MONAI's BasicUNet, images (B, 3, Y, X) to logits (B, K, Y, X); sides are multiples of 16."""
+    from monai.networks.nets.basic_unet import BasicUNet
+
+    return BasicUNet(2, 3, n_structures, features)
 
 
 def vary(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
