@@ -31,6 +31,7 @@ class Preset(StrEnum):
 
     slices = "slices"
     volumes = "volumes"
+    automatic = "automatic"
     effort = "effort"
     universeg = "universeg"
 
@@ -44,7 +45,7 @@ class Split(StrEnum):
 
 
 _PRESETS = {
-    What.quality: (Preset.slices, Preset.volumes),
+    What.quality: (Preset.slices, Preset.volumes, Preset.automatic),
     What.few_shot: (Preset.slices, Preset.effort, Preset.universeg),
 }
 
@@ -67,7 +68,7 @@ def evaluate(pred: Path, truth: Path, as_json: AsJson = False, device: Device = 
 
 def train(
     sources: _Sources,
-    recipe: Annotated[str, typer.Option("--recipe", help="pretrain, calibrate or segicl; hsp_sam.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="pretrain, calibrate, segicl, hsp_sam or segmote.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="The new model's folder.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", help="How long it may take.")] = None,
     resume: _Resume = False,
@@ -101,8 +102,8 @@ def benchmark(
         Preset,
         typer.Option(
             "--preset",
-            help="Quality: slices or volumes. Few-shot: slices, the effort of a reader who labels ten cases, "
-            "or universeg, which trains that rival.",
+            help="Quality: slices, volumes, or automatic, which trains rivals first. Few-shot: slices, the "
+            "effort of a reader who labels ten cases, or universeg, which trains that rival.",
         ),
     ] = Preset.slices,
     split: Annotated[Split, typer.Option("--split", help="Which images.")] = Split.test,
@@ -110,7 +111,7 @@ def benchmark(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="By default runs/ and its name.")] = None,
     model: Annotated[str, typer.Option("--model", help="One of 'medseg models'.")] = "",
     seed: Annotated[int, typer.Option("--seed", help="Of everything random.")] = 0,
-    arms: Annotated[str, typer.Option("--arms", help="Few-shot: only these, with commas between.")] = "",
+    arms: Annotated[str, typer.Option("--arms", help="Few-shot, automatic: only these, with commas.")] = "",
     networks: Annotated[bool, typer.Option("--networks", help="Speed beside others' code.")] = False,
     as_json: AsJson = False,
     device: Device = "auto",
@@ -120,7 +121,7 @@ def benchmark(
     offered = _PRESETS.get(what, (Preset.slices,))
     if preset not in offered:
         raise TaskError(f"The benchmark '{what}' has no preset '{preset}'; it has: {', '.join(offered)}.")
-    own_folder = preset in (Preset.volumes, Preset.effort)
+    own_folder = preset in (Preset.volumes, Preset.automatic, Preset.effort)
     folder = out or Path("runs") / (preset.value if own_folder else what.value)
     known: dict[str, Any] = {"minutes": minutes, "device": device, "out": folder}
     if what is What.speed:
@@ -135,7 +136,7 @@ def benchmark(
         file = run(train_universeg([_data(data)], folder, **words))
         answer({"weights": file}, [f"The rival's weights are in {file}"], as_json)
         return
-    if what is What.few_shot:
+    if what is What.few_shot or preset is Preset.automatic:
         known["arms"] = [name.strip() for name in arms.split(",") if name.strip()]
     table: Any = run(_measure(what, preset)(_data(data), **known))
     answer(table.record(), table.lines(), as_json)
@@ -158,9 +159,10 @@ def _measure(what: What, preset: Preset) -> Any:
         from napari_medseg.benchmarks import effort, few_shot
 
         return effort.run if preset is Preset.effort else few_shot.run
-    from napari_medseg.benchmarks import quality, volumes
+    from napari_medseg.benchmarks import automatic, quality, volumes
 
-    return volumes.run if preset is Preset.volumes else quality.run
+    ways = {Preset.volumes: volumes.run, Preset.automatic: automatic.run}
+    return ways.get(preset, quality.run)
 
 
 def _data(folder: Path | None) -> Path:
