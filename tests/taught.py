@@ -105,7 +105,7 @@ def _learn(slices: Sequence[Accepted], out: Path, terms: Terms) -> Job[Model]:
 BRIGHT = Recipe("bright", lambda n: 0.001 * n, _learn)
 
 
-def install(recipe: Recipe = BRIGHT, level: float | None = 130.0) -> None:
+def install(recipe: Recipe = BRIGHT, level: float | None = 150.0) -> None:
     """Put the method in the menu and the recipe under the name of the quick rounds."""
     build = lambda settings, model, device: Bright(model.numbers["level"])  # noqa: E731
     methods.menu()["bright"] = Entry("bright", "Bright", "automatic", "", "bright", Settings, build)

@@ -102,13 +102,17 @@ def outlined_names(session: Session, names: Collection[str]) -> tuple[str, ...]:
     """Those of these structures that are outlined on an accepted slice of any case, in the order given."""
     found: set[str] = set()
     for case in session.cases():
-        rest = set(names) - found
-        mask = session.load(case.id) if rest and case.n_reviewed else None
-        for name in rest & set(mask.names) if mask is not None else ():
-            spots = ((p, index) for p, indices in reviewed_for(mask, name).items() for index in indices)
-            if any(mask.of(name, mask.geometry.one_slice(plane, index)).any() for plane, index in spots):
-                found.add(name)
+        mask = session.load(case.id) if case.n_reviewed and set(names) - found else None
+        if mask is not None:
+            rest = [name for name in names if name in mask.names and name not in found]
+            found |= {name for name in rest if _is_outlined(mask, name)}
     return tuple(name for name in names if name in found)
+
+
+def _is_outlined(mask: Mask, name: str) -> bool:
+    """Whether a structure is outlined on a slice that was accepted with it in mind."""
+    spots = ((plane, index) for plane, indices in reviewed_for(mask, name).items() for index in indices)
+    return any(mask.of(name, mask.geometry.one_slice(plane, index)).any() for plane, index in spots)
 
 
 def reviewed_for(mask: Mask, name: str) -> dict[Plane, frozenset[int]]:

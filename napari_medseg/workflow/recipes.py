@@ -114,9 +114,16 @@ def ready(recipe: Recipe, model: Model, session: Session, device: str) -> Method
 
 
 def version_in_use(recipe: Recipe, session: Session, task: Task) -> Model | None:
-    """The version a person chose for a task, if one was and it is still there."""
+    """The version a person chose for a task, if one was, with all it works on.
+
+    Raises
+    ------
+    WeightsError
+        If it is not there any more.
+    """
     name = session.in_use(recipe.method, task)
-    return model_for(recipe.method, name, session, task) if name else None
+    found = model_for(recipe.method, name, session, task) if name else None
+    return with_backbone(found, session) if found is not None else None
 
 
 def before(recipe: Recipe, session: Session, task: Task, device: str) -> Before | None:
@@ -131,8 +138,9 @@ def before(recipe: Recipe, session: Session, task: Task, device: str) -> Before 
     if current is not None:
         return Before("", ready(recipe, current, session, device))
     for model in models():
-        names = [tuple(known) for known in dict(model.card.get("tasks", {})).values()]
-        if model.network == entry(recipe.method).network and task.structure_names in names:
+        tasks = dict(model.card.get("tasks", {}))
+        meant = [slug for slug, names in tasks.items() if task.fits(names)]
+        if model.network == entry(recipe.method).network and (task.slug in meant or len(meant) == 1):
             return Before("as installed", ready(recipe, model, session, device))
     if model_for("examples_head") is None:
         return None

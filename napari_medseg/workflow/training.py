@@ -153,17 +153,20 @@ def _steered(plan: Plan, session: Session, place: RoundFolder, minutes: float) -
 
 
 def _teller(place: RoundFolder, minutes: float) -> Callable[[Progress, bool], None]:
-    """Write down steps that say something new, and else now and then, with the minutes that are left."""
-    said: list[tuple[str, bool]] = []
-    at = [time.monotonic(), 0.0]  # when it was told last, seconds of work so far
+    """Write down now and then how far it is, with the minutes that are left, and each pause at once."""
+    waiting, at, worked = (
+        [False],
+        [time.monotonic() - _TELL_SECONDS],
+        [0.0],
+    )  # worked: seconds, pauses left out
 
     def tell(step: Progress, paused: bool) -> None:
         now = time.monotonic()
-        if said == [(step.message, paused)] and (paused or now - at[0] < _TELL_SECONDS):
+        if paused == waiting[0] and (paused or now - at[0] < _TELL_SECONDS):
             return
-        at[1] += 0.0 if said and said[0][1] else now - at[0]
-        at[0], said[:] = now, [(step.message, paused)]
-        spent = at[1] / 60
+        worked[0] += 0.0 if waiting[0] else now - at[0]
+        at[0], waiting[0] = now, paused
+        spent = worked[0] / 60
         left = spent * (1 - step.done) / step.done if step.done > 0.2 else max(0.0, minutes - spent)
         line = {"at": _now(), "done": step.done, "message": step.message, "minutes_left": round(left, 2)}
         place.tell({**line, "paused": paused, "numbers": dict(step.numbers)})
