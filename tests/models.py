@@ -77,3 +77,26 @@ def tiny_hsp_sam(folder: Path, tasks: dict[str, list[str]] = TASKS) -> Model:
         preparation=Preparation(long_side=64), card={"tasks": tasks}, card_text="# tiny-hsp\n",
     )  # fmt: skip
     return replace(model, backbone=below)
+
+
+def tiny_segmote(folder: Path, tasks: dict[str, list[str]] = TASKS) -> Model:
+    """SegMoTE with random weights for two tasks, on the tiny SAM."""
+    from dataclasses import replace
+
+    import torch
+
+    from napari_medseg.networks.segmote import SegMoTE
+    from napari_medseg.networks.weights import save_model
+
+    below = tiny_sam(folder)
+    torch.manual_seed(0)
+    network = SegMoTE.tiny()
+    for part in network.parameters():  # it begins as its SAM, which would hide the experts
+        if part.abs().sum() == 0:
+            torch.nn.init.normal_(part, std=0.1)
+    numbers = {"width": 32, "fine": 8, "middle": 8, "stem": [8, 16], "n_experts": 4, "rank": 8}
+    model = save_model(
+        folder / "tiny-segmote", network, kind="segmote", numbers=numbers, backbone=below,
+        preparation=Preparation(long_side=64), card={"tasks": tasks}, card_text="# tiny-segmote\n",
+    )  # fmt: skip
+    return replace(model, backbone=below)

@@ -15,13 +15,13 @@ from napari_medseg.networks.sam_decoder import Encoded
 class FusedFeatures(nn.Module):
     """HQ-SAM's features: SAM's enlarged image, its embedding and the encoder's early features, added."""
 
-    def __init__(self, width: int, fine: int, early: int, stem: tuple[int, ...]) -> None:
+    def __init__(self, width: int, fine: int, middle: int, early: int, stem: tuple[int, ...]) -> None:
         super().__init__()
         self.drawn = nn.Sequential(
-            nn.Conv2d(fine, 2 * fine, 3, padding=1), LayerNorm2d(2 * fine), nn.GELU(),
-            nn.Conv2d(2 * fine, fine, 3, padding=1),
+            nn.Conv2d(fine, middle, 3, padding=1), LayerNorm2d(middle), nn.GELU(),
+            nn.Conv2d(middle, fine, 3, padding=1),
         )  # fmt: skip
-        self.embedding = fourfold(width, 2 * fine, fine)
+        self.embedding = fourfold(width, middle, fine)
         self.early = fourfold(early, width, fine) if early else None
         self.quarter = nn.Conv2d(stem[0], fine, 1) if stem else None
         self.eighth = nn.ConvTranspose2d(stem[1], fine, 2, stride=2) if stem else None

@@ -150,6 +150,15 @@ def n_parameters(module: nn.Module) -> int:
     return sum(part.numel() for part in module.parameters())
 
 
+def perceptron(inner: int, outer: int, n_wanted: int) -> nn.Sequential:
+    """Two hidden layers, as wide as it takes to have about so many parameters."""
+    b = inner + outer + 2
+    hidden = max(1, round((-b + (b * b + 4 * (n_wanted - outer)) ** 0.5) / 2))
+    return nn.Sequential(
+        nn.Linear(inner, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outer)
+    )
+
+
 def _begin_at_zero(layer: nn.Linear) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)

@@ -13,15 +13,17 @@ from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
 from napari_medseg.core.errors import WeightsError
+from napari_medseg.core.model import Model
 from napari_medseg.networks.expert_pass import both_ways_with_experts
 from napari_medseg.networks.fused_features import FusedFeatures
-from napari_medseg.networks.mixture import PlainStep, Routing, TokenMixture, choose, n_parameters
+from napari_medseg.networks.mixture import PlainStep, Routing, TokenMixture, choose, n_parameters, perceptron
 from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.prompt_tokens import PromptTokens, TextToken
 from napari_medseg.networks.sam import CompactSam
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
 from napari_medseg.networks.two_way import Ground, lay_out
+from napari_medseg.networks.weights import fill
 
 LEFTOVERS = 1_256_544  # expert_mlp, text_token and boxApoint_token of the released code at D = 768
 UNUSED_SHARED = 16_640  # two more 64 x 64 layers in each of its mixtures
@@ -89,6 +91,8 @@ class SegMoTE(nn.Module):
         Of the SAM's decoder.
     fine : int
         Channels of its enlarged image: an eighth of the width in a published SAM, a quarter in a compact one.
+    middle : int
+        Channels on the way to the fused features; HQ-SAM has twice `fine`.
     early : int
         Channels of the encoder's first global block, 0 to leave it out.
     stem : (quarter, eighth) or ()
@@ -105,6 +109,7 @@ class SegMoTE(nn.Module):
         self,
         width: int = 128,
         fine: int = 32,
+        middle: int = 32,
         early: int = 0,
         stem: tuple[int, ...] = (48, 96),
         n_experts: int = 4,
@@ -115,26 +120,36 @@ class SegMoTE(nn.Module):
         depth: int = 2,
     ) -> None:
         super().__init__()
-        if min(width, fine, n_experts, n_chosen, rank, n_free, depth) < 1 or max(width, early, *stem) > 4096:
+        if (
+            min(width, fine, middle, n_experts, n_chosen, rank, n_free, depth) < 1
+            or max(width, early, *stem) > 4096
+        ):
             raise ValueError("sizes must be positive and stay within reason")
         steps: list[nn.Module] = [TokenMixture(width, n_experts, rank, n_chosen) for _ in range(depth)]
         heads: list[nn.Module] = [MLP(width, width, fine, 3) for _ in range(n_experts)]
         if plain:
             steps = [PlainStep(width, n_parameters(step)) for step in steps]
-            heads = [_perceptron(width, fine, sum(map(n_parameters, heads)) + (n_experts - 1) * width)]
+            heads = [perceptron(width, fine, sum(map(n_parameters, heads)) + (n_experts - 1) * width)]
         for head in heads:  # so that the first answer is SAM's own
             nn.init.zeros_(_last(head).weight)
             nn.init.zeros_(_last(head).bias)
         self.tokens = nn.Parameter(torch.randn(len(heads), width) * 0.02)
         self.steps, self.heads = nn.ModuleList(steps), nn.ModuleList(heads)
-        self.fused = FusedFeatures(width, fine, early, stem)
+        self.fused = FusedFeatures(width, fine, middle, early, stem)
         self.free, self.text = PromptTokens(width, n_free), TextToken(width)
-        self.quality, self.presence = nn.Linear(width, 1), _perceptron(2 * width, 1, 2 * width * width)
+        self.quality, self.presence = nn.Linear(width, 1), perceptron(2 * width, 1, 2 * width * width)
 
     @classmethod
     def tiny(cls, **numbers: Any) -> SegMoTE:
         """A network small enough for tests, for the tiny compact SAM."""
-        sizes: dict[str, Any] = {"width": 32, "fine": 8, "stem": (8, 16), "n_experts": 4, "rank": 8}
+        sizes: dict[str, Any] = {
+            "width": 32,
+            "fine": 8,
+            "middle": 8,
+            "stem": (8, 16),
+            "n_experts": 4,
+            "rank": 8,
+        }
         return cls(**sizes | numbers)
 
     def forward(self, sam: CompactSam | OfficialSam, encoded: Encoded, asked: Asked) -> Answered:
@@ -204,8 +219,8 @@ def preset(name: str, **numbers: Any) -> dict[str, Any]:
     """
     known: dict[str, dict[str, Any]] = {
         "compact": {},
-        "vit_b": {"width": 256, "fine": 32, "early": 768, "stem": ()},
-        "imis768": {"width": 768, "fine": 96, "early": 768, "stem": ()},
+        "vit_b": {"width": 256, "fine": 32, "middle": 64, "early": 768, "stem": ()},
+        "imis768": {"width": 768, "fine": 96, "middle": 192, "early": 768, "stem": ()},
     }
     return known[name] | numbers
 
@@ -218,13 +233,12 @@ def build_segmote(**numbers: Any) -> SegMoTE:
         raise WeightsError("The model's numbers do not describe a SegMoTE this program can build.") from None
 
 
-def _perceptron(inner: int, outer: int, n_wanted: int) -> nn.Sequential:
-    """Two hidden layers, as wide as it takes to have about so many parameters."""
-    b = inner + outer + 2
-    hidden = max(1, round((-b + (b * b + 4 * (n_wanted - outer)) ** 0.5) / 2))
-    return nn.Sequential(
-        nn.Linear(inner, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outer)
-    )
+def load_segmote(model: Model) -> SegMoTE:
+    """Build the network a model describes and fill it; WeightsError if it or its weights are damaged."""
+    with torch.device("meta"):
+        network = build_segmote(**model.numbers)
+    fill(network, model)
+    return network
 
 
 def _last(head: nn.Module) -> nn.Linear:

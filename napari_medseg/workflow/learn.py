@@ -11,7 +11,7 @@ from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job
 from napari_medseg.core.settings import with_overrides
 
-RECIPES = ("pretrain", "calibrate", "segicl", "hsp_sam")
+RECIPES = ("pretrain", "calibrate", "segicl", "hsp_sam", "segmote")
 
 
 def evaluate(pred: Path, truth: Path) -> Job[Any]:
@@ -51,12 +51,13 @@ def train(
     from napari_medseg.workflow.lookup import choose_device
 
     if recipe == "calibrate":
-        from napari_medseg.learning.calibrate import calibrate_sam
-
         if settings or resume:
             raise TaskError("The recipe calibrate has no settings and nothing to resume.")
-        chosen = choose_device(device)
-        return (yield from calibrate_sam(sources, Path(out), minutes=minutes, device=chosen, seed=seed))
+        return (
+            yield from _calibrate(
+                sources, Path(out), minutes=minutes, device=choose_device(device), seed=seed
+            )
+        )
     words: dict[str, Any] = {
         "minutes": minutes,
         "resume": resume,
@@ -74,10 +75,38 @@ def train(
 
         words |= {"backbone": _backbone(), "settings": with_overrides(hsp_sam.Settings(), given)}
         return (yield from hsp_sam.train_hsp_sam(sources, Path(out), **words))
+    if recipe == "segmote":
+        from napari_medseg.learning import segmote
+
+        words |= {"backbone": _backbone(), "settings": with_overrides(segmote.Settings(), given)}
+        return (yield from segmote.train_segmote(sources, Path(out), **words))
     from napari_medseg.learning import pretrain
 
     words["settings"] = with_overrides(pretrain.Settings(), given)
     return (yield from pretrain.pretrain(sources, Path(out), **words))
+
+
+def _calibrate(sources: Sequence[Path], out: Path, **words: Any) -> Job[Path]:
+    """Calibrate a model, as its network wants it.
+
+    Raises
+    ------
+    TaskError
+        If such a network cannot be calibrated.
+    """
+    from napari_medseg.networks.weights import read_model
+
+    model = read_model(out, "session")
+    if model.network == "sam":
+        from napari_medseg.learning.calibrate import calibrate_sam
+
+        return (yield from calibrate_sam(sources, out, **words))
+    if model.network == "segicl":
+        from napari_medseg.learning.calibrate_examples import calibrate_segicl
+        from napari_medseg.workflow.lookup import with_backbone
+
+        return (yield from calibrate_segicl(sources, with_backbone(model), **words))
+    raise TaskError(f"'{out.name}' is no model that can be calibrated; SAM and SegICL can.")
 
 
 def _backbone() -> Model:

@@ -16,9 +16,9 @@ from napari_medseg.core.request import Example, Request, Segmentation
 from napari_medseg.core.settings import as_record, fields_of, with_overrides
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods import Method, entry, menu
-from tests.models import tiny_hsp_sam, tiny_sam, tiny_segicl
+from tests.models import tiny_hsp_sam, tiny_sam, tiny_segicl, tiny_segmote
 
-MODELS = {"sam": tiny_sam, "segicl": tiny_segicl, "hsp_sam": tiny_hsp_sam}
+MODELS = {"sam": tiny_sam, "segicl": tiny_segicl, "hsp_sam": tiny_hsp_sam, "segmote": tiny_segmote}
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from napari_medseg.networks.state_encoder import read_text
 from tests.published import small, weights
 
 N = 4
-OFFICIAL = {"width": 32, "fine": 4, "early": 32, "stem": ()}
+OFFICIAL = {"width": 32, "fine": 4, "middle": 8, "early": 32, "stem": ()}
 
 
 def compact() -> tuple[CompactSam, SegMoTE, Encoded]:

@@ -1,0 +1,249 @@
+"""Train SegMoTE: `medseg train SOURCE --recipe segmote`, one network for all tasks, by prompts and by name.
+
+The SAM below is frozen, so that what its encoder sees is kept once and only the decoder's side is learnt.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.losses.dice import DiceLoss
+from monai.losses.focal_loss import FocalLoss
+from torch import Tensor
+from torch.nn import functional as F
+
+from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.model import Model, Preparation
+from napari_medseg.core.progress import Job, Progress, finish
+from napari_medseg.core.settings import setting
+from napari_medseg.learning.data import Dataset, read_datasets
+from napari_medseg.learning.labelled import labelled_dataset
+from napari_medseg.learning.questions import Asker, Questions
+from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
+from napari_medseg.learning.release import resume as resume_from
+from napari_medseg.learning.views import Views
+from napari_medseg.networks.sam import CompactSam, load_sam
+from napari_medseg.networks.segmote import Answered, SegMoTE, preset
+
+_SOFT_UNTIL = 0.2  # of the training, while the softly combined mask is learnt from as well
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how hard to train, and which parts of the method."""
+
+    canvas: int = setting(256, "Canvas", low=64, high=1024, unit="px", help="side of the images trained on")
+    n_views: int = setting(
+        110, "Views of a task", low=8, high=100_000, help="kept for the decoder's training"
+    )
+    encoding: float = setting(0.25, "Share of the time for encoding", low=0.01, high=0.9)
+    n_questions: int = setting(10, "Questions a step", low=1, high=512)
+    rate: float = setting(1e-3, "Learning rate", low=1e-7, high=1e-1)
+    warm_up: int = setting(60, "Warm-up steps", low=0, high=10000)
+    most_steps: int = setting(0, "Most steps", low=0, help="0: as many as the time allows")
+    average: float = setting(0.995, "Weight averaging", low=0.0, high=0.99999)
+    absent: float = setting(0.12, "Share of pictures without the task", low=0.0, high=0.5)
+    prompted: float = setting(0.3, "Share of prompts alone", low=0.0, high=1.0)
+    again: float = setting(0.3, "Share of second turns", low=0.0, high=1.0)
+    experts: int = setting(4, "Experts", low=1, high=12)
+    free: bool = setting(True, "Tokens from the image", help="Progressive Prompt Tokenization")
+    plain: bool = setting(False, "One plain query", help="the control with as many parameters")
+    paper: bool = setting(False, "The paper's loss", help="Dice and balance only")
+
+
+def train_segmote(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    minutes: float,
+    backbone: Model,
+    resume: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Job[Path]:
+    """Train one network for all seen tasks on a frozen SAM, and write it as a model folder.
+
+    Parameters
+    ----------
+    sources : folders
+        Data sets, or folders of them; sets marked unseen and the other splits are never opened.
+    minutes : float
+        Wall time of this run, encoding included; the learning rate falls to nothing over it.
+    backbone : Model
+        The SAM it stands on.
+    resume : bool
+        Go on from the state, or from the released weights where the state is gone.
+
+    Source
+    ------
+    SegMoTE (2026), its paper and code.
+
+    Raises
+    ------
+    TaskError
+        If there is nothing to train on.
+    """
+    settings = settings or Settings()
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    datasets = [one for one in read_datasets(sources) if one.role == "seen"]
+    if not datasets:
+        raise TaskError("There is nothing to train on: all data sets there are marked unseen.")
+    preparation = Preparation(long_side=settings.canvas)
+    start = last_saved = time.monotonic()
+    tasks = []
+    for position, dataset in enumerate(datasets):
+        yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
+        tasks.append((dataset.task, finish(labelled_dataset(dataset, "train", preparation))))
+    sam = load_sam(backbone).to(device).requires_grad_(False)
+    numbers = numbers_for(sam, settings)
+    network, average = SegMoTE(**numbers).to(device), SegMoTE(**numbers).to(device).eval()
+    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=0.01)
+    parts = {"network": network, "average": average, "optimiser": optimiser}
+    seen: Seen = {"steps": 0, "samples": 0}
+    if resume:
+        seen = resume_from(out, parts, ("network", "average"))
+        random = np.random.default_rng([seed, seen["steps"]])
+    else:
+        average.load_state_dict(network.state_dict())
+    begun = seen["steps"] > 0
+    record = {"recipe": "segmote", "seed": seed, "device": device, "backbone": backbone.name}
+    seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
+    kept = (out, parts, preparation, datasets, numbers, backbone)
+    network.train()
+    step, running = 0, dict[str, float]()
+    with tempfile.TemporaryDirectory(prefix="segmote-") as folder:
+        early = numbers.get("early", 0) > 0
+        views = Views(
+            Path(folder) / "views", tasks, sam, preparation, random, most=settings.n_views, early=early
+        )
+        for n in views.fill(60 * minutes * settings.encoding):
+            yield Progress(0.0, f"Encoded {n} pictures")
+        asker = Asker(views, random, settings.absent, settings.prompted)
+        training = time.monotonic()
+        length = max(1.0, 60 * minutes - (training - start))
+        while True:
+            done = max((time.monotonic() - training) / length, step / (settings.most_steps or math.inf))
+            if done >= 1.0:
+                break
+            warm = min(1.0, (step + 1) / max(1, settings.warm_up))
+            for group in optimiser.param_groups:
+                group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+            questions = asker.draw(settings.n_questions, 1.0 if begun else done)
+            encoded = views.encoded(questions.views, device)
+            optimiser.zero_grad(set_to_none=True)
+            turns = 1 + int(random.random() < settings.again)
+            for turn in range(turns):
+                answered = network(sam, encoded, _ask(questions, settings.free, device))
+                losses = _losses(answered, questions, settings.paper, not begun and done < _SOFT_UNTIL)
+                total = torch.stack(list(losses.values())).sum() / turns
+                torch.autograd.backward(total)
+                if turn + 1 < turns:
+                    questions = questions.again(answered.masks, random)
+            if not torch.isfinite(total):
+                raise MedsegError(f"Training stopped at step {step}: the loss is not finite; lower the rate.")
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+            follow(average, network, min(settings.average, step / (step + 10)))
+            for name, loss in losses.items():
+                running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+            seen = advance(seen, settings.n_questions)
+            if time.monotonic() - last_saved > 300:
+                _keep(*kept, seen)
+                last_saved = time.monotonic()
+            yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers=dict(running))
+    _keep(*kept, seen)
+    return out
+
+
+def numbers_for(sam: object, settings: Settings) -> dict[str, Any]:
+    """Numbers of the network that stands on a SAM."""
+    chosen = {"n_experts": settings.experts, "plain": settings.plain}
+    if not isinstance(sam, CompactSam):
+        return preset("vit_b", **chosen)
+    width = sam.image_encoder.neck[0].out_channels
+    return preset(
+        "compact", width=width, fine=width // 4, middle=width // 4, stem=sam.stem_widths[1:], **chosen
+    )
+
+
+def _ask(questions: Questions, free: bool, device: str) -> Any:
+    """The questions as the network reads them, without tokens from the image where they are left out."""
+    asked = questions.asked(device)
+    return asked if free else replace(asked, is_free=torch.zeros_like(asked.is_free))
+
+
+def _losses(answered: Answered, questions: Questions, paper: bool, softly: bool) -> dict[str, Tensor]:
+    """What is wrong with some answers.
+
+    Source
+    ------
+    IMIS-Net's and SegMoTE's code: 20 times focal loss, Dice, squared error of the expected overlap, and a
+    hundredth of the balance; the paper names Dice and balance only.
+    """
+    device = answered.masks.device
+    wanted = F.avg_pool2d(torch.from_numpy(questions.truth).to(device).float()[:, None], 2)
+    losses = {"mask": mask_loss(answered.masks, wanted, paper), "balance": 0.01 * answered.balance()}
+    if softly:
+        losses["soft"] = 0.5 * mask_loss(answered.soft, wanted, paper)
+    if paper:
+        return losses
+    with torch.no_grad():
+        drawn, real = _enlarged(answered.masks, wanted)[:, 0] > 0, wanted[:, 0] > 0.5
+        union = (drawn | real).sum((1, 2))
+        overlap = torch.where(union > 0, (drawn & real).sum((1, 2)) / union.clamp(min=1), 1.0)
+    losses["quality"] = F.mse_loss(answered.quality, overlap)
+    by_name = torch.from_numpy(questions.is_named & ~questions.is_prompted).to(device).float()
+    there = torch.from_numpy(questions.truth.any((1, 2))).to(device).float()
+    presence = F.binary_cross_entropy_with_logits(answered.presence, there, reduction="none")
+    losses["presence"] = 0.3 * (presence * by_name).sum() / by_name.sum().clamp(min=1)
+    return losses
+
+
+def mask_loss(logits: Tensor, wanted: Tensor, paper: bool = False) -> Tensor:
+    """20 times focal loss and Dice, or Dice alone, of logits (P, Y/4, X/4) against (P, 1, Y/2, X/2)."""
+    masks = _enlarged(logits, wanted)
+    dice: Tensor = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(masks, wanted)
+    if paper:
+        return dice
+    focal: Tensor = FocalLoss(gamma=2.0, alpha=0.25)(masks, wanted)
+    return dice + 20.0 * focal
+
+
+def _enlarged(logits: Tensor, wanted: Tensor) -> Tensor:
+    return F.interpolate(logits[:, None], wanted.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _keep(
+    out: Path,
+    parts: dict[str, Any],
+    preparation: Preparation,
+    datasets: Sequence[Dataset],
+    numbers: dict[str, Any],
+    backbone: Model,
+    seen: Seen,
+) -> None:
+    """Write the state, and the averaged weights as a model."""
+    save_state(out, parts, seen)
+    release(
+        out,
+        parts["average"],
+        kind="segmote",
+        numbers=numbers,
+        preparation=preparation,
+        datasets=datasets,
+        seen=seen,
+        what=f"SegMoTE on the frozen {backbone.name}, trained by `medseg train --recipe segmote`",
+        backbone=backbone,
+        more={"tasks": {one.name: list(one.task.structure_names) for one in datasets}},
+    )
