@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from napari_medseg.networks.official import OfficialSam
     from napari_medseg.networks.sam import CompactSam
 
-TITLE = "SAM"
+TITLE = "Click, box or scribble"
 WAY = "prompt"
 NETWORK = "sam"
-HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model outlines the structure."
+HELP = "Click, draw a box, scribble or lasso; the Segment Anything Model (SAM) outlines it."
 _NO_LOGIT = -20.0  # outside the frame: surely not the structure
 _MOST_ZOOM = 0.5  # a structure smaller than this part of the slice is looked at more closely
 _MOST_SECOND = 0.3  # the same for a second look, after clicks

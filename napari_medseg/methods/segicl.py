@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from napari_medseg.networks.sam import CompactSam
     from napari_medseg.networks.segicl import SegICL
 
-TITLE = "SegICL"
+TITLE = "By comparison"
 WAY = "examples"
 NETWORK = "segicl"
-HELP = (
-    "Outlines what your examples show: annotate one to five slices, and the rest follows, without training."
-)
+HELP = "Annotate one to five slices as examples, and the rest follows, without training (SegICL)."
 _NO_LOGIT = -20.0
 _TRIPLES = 3  # of examples whose states are averaged
 

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from napari_medseg.networks.segmote import SegMoTE
     from napari_medseg.networks.segmote_asking import Named
 
-TITLE = "SegMoTE"
+TITLE = "Structures by name"
 WAY = "automatic"
 NETWORK = "segmote"
-HELP = "Outlines known structures by their names; with clicks or boxes, what you point at, by the same model."
+HELP = "Outlines known structures by their names; with clicks or boxes, what you point at (SegMoTE)."
 
 
 @dataclass(frozen=True)
