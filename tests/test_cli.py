@@ -70,7 +70,7 @@ def test_every_verb_of_the_contract_is_there_and_takes_json_and_device(medseg: A
         "models download",
         "models verify",
     ]
-    verbs += ["segment", "evaluate", "train", "benchmark"]
+    verbs += ["segment", "evaluate", "train", "rounds", "benchmark"]
     verbs += [f"session {verb}" for verb in ("new", "add", "list", "accept", "export")]
     for verb in verbs:
         shown = medseg(*verb.split(), "--help")

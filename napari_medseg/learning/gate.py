@@ -18,6 +18,7 @@ TINY = 8  # pixels of one outline
 AGREE = 0.7  # Dice below which two outlines of one picture contradict each other
 _FEWEST_OTHERS = 8  # outlines before any of them can be called unlike the others
 _FAR = 6.0  # robust standard deviations
+_SPILLED = 0.9  # share of a slice that is outlined where colour ran out of an outline
 _MOST_UNLIKE = 0.2  # share of outlines; with more of them the images differ, not the person
 # The least that counts as one robust standard deviation: of log area, of a position, of a grey value.
 _LEAST = np.array([0.35, 0.07, 0.07, 0.08])
@@ -150,7 +151,9 @@ def _like_the_others(slices: Sequence[Accepted], name: str, left: list[LeftOut])
     far[:, 1:] = np.abs(far[:, 1:])  # small areas are the ends of an organ; large ones are spills
     apart = np.abs(features[:, None] - features[None]) / spread  # (N, N, 4)
     alone = ((apart < _NEAR).all(axis=-1).sum(axis=1)) == 1  # like none but itself
-    unlike = (far.max(axis=1) > _FAR) & alone
+    spilled = (features[:, 0] > np.log(_SPILLED)) & (middle[0] < np.log(_SPILLED / 2))
+    far[spilled, 0] = np.inf
+    unlike = ((far.max(axis=1) > _FAR) & alone) | spilled
     if unlike.mean() > _MOST_UNLIKE:
         return list(slices)
     why = {

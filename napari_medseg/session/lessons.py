@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Literal
 
 from sqlalchemy import select
@@ -59,5 +61,10 @@ class Lessons:
 
         One in twenty, by the session's salt and the slice alone: it never changes.
         """
+        key = f"{self._salt} blind {case_id} {plane} {index}"
+        return int(hashlib.sha256(key.encode()).hexdigest(), 16) % _ONE_IN == 0
+
+    @cached_property
+    def _salt(self) -> str:
         with self._database.reading() as db:
-            return int(queries.salted(db, f"blind {case_id} {plane} {index}"), 16) % _ONE_IN == 0
+            return queries.salt(db)

@@ -65,8 +65,12 @@ def rename_structure(db: Connection, old: str, new: str) -> None:
 
 def salted(db: Connection, key: str) -> str:
     """Hash a key with the session's salt: 16 hexadecimal digits that say nothing about it."""
-    salt = db.scalars(select(meta.c.value).where(meta.c.name == "salt")).one()
-    return hashlib.sha256(f"{salt}{key}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{salt(db)}{key}".encode()).hexdigest()[:16]
+
+
+def salt(db: Connection) -> str:
+    """What the session puts before everything it hashes; never changes."""
+    return str(db.scalars(select(meta.c.value).where(meta.c.name == "salt")).one())
 
 
 def add_case(db: Connection, group: str, modality: str, grid: dict[str, Any]) -> str:
