@@ -116,8 +116,8 @@ class Asker:
         """View, name, truth, prompts, and whether prompts, free tokens and the name count."""
         slug = str(self.random.choice(self.slugs, p=self.chance))
         names = self.views.tasks[slug].structure_names
-        by_name = 1.0 - shares(done)[0]  # nothing is called absent before something present is asked for
-        if self.foreign[slug] and self.random.random() < self.absent * by_name:
+        late = min(1.0, 2.0 * done)  # nothing is called absent before something present is asked for
+        if self.foreign[slug] and self.random.random() < self.absent * late:
             view = self._pick(self.views.of[self._any(self.foreign[slug])])
             name, empty = self._any(names), np.zeros(view.regions().shape[1:], bool)
             return view, name, empty, _no_marks(empty), (False, True, True)
@@ -125,7 +125,7 @@ class Asker:
         regions = view.regions()
         shown = [k for k in range(len(names)) if view.known[k] and regions[k].any()]
         missing = [k for k in range(len(names)) if view.known[k] and k not in shown]
-        if not shown or (missing and self.random.random() < _MISSING * by_name):
+        if not shown or (missing and self.random.random() < _MISSING * late):
             k = self._any(missing or range(len(names)))
             return view, names[k], regions[k], _no_marks(regions[k]), (False, True, True)
         k = self._any(shown)

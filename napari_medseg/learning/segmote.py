@@ -30,8 +30,10 @@ from napari_medseg.learning.questions import Asker, Questions
 from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.learning.views import Views
+from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam, load_sam
 from napari_medseg.networks.segmote import Answered, SegMoTE, preset
+from napari_medseg.networks.tiny_vit import TinyViT
 
 _SOFT_UNTIL = 0.2  # of the training, while the softly combined mask is learnt from as well
 
@@ -90,7 +92,7 @@ def train_segmote(
     Raises
     ------
     TaskError
-        If there is nothing to train on.
+        If there is nothing to train on, or the SAM has another encoder than SAM's own.
     """
     settings = settings or Settings()
     torch.manual_seed(seed)
@@ -166,15 +168,18 @@ def train_segmote(
     return out
 
 
-def numbers_for(sam: object, settings: Settings) -> dict[str, Any]:
+def numbers_for(sam: CompactSam | OfficialSam, settings: Settings) -> dict[str, Any]:
     """Numbers of the network that stands on a SAM."""
     chosen = {"n_experts": settings.experts, "plain": settings.plain}
-    if not isinstance(sam, CompactSam):
-        return preset("vit_b", **chosen)
-    width = sam.image_encoder.neck[0].out_channels
-    return preset(
-        "compact", width=width, fine=width // 4, middle=width // 4, stem=sam.stem_widths[1:], **chosen
-    )
+    width = sam.mask_decoder.transformer_dim
+    if isinstance(sam, CompactSam):
+        return preset(
+            "compact", width=width, fine=width // 4, middle=width // 4, stem=sam.stem_widths[1:], **chosen
+        )
+    if isinstance(sam.image_encoder, TinyViT):
+        raise TaskError("SegMoTE needs SAM's own image encoder; this model has another kind.")
+    early = sam.image_encoder.blocks[0].norm1.normalized_shape[0]
+    return preset("vit_b", width=width, fine=width // 8, middle=width // 4, early=early, **chosen)
 
 
 def _ask(questions: Questions, free: bool, device: str) -> Any:
@@ -184,13 +189,7 @@ def _ask(questions: Questions, free: bool, device: str) -> Any:
 
 
 def _losses(answered: Answered, questions: Questions, paper: bool, softly: bool) -> dict[str, Tensor]:
-    """What is wrong with some answers.
-
-    Source
-    ------
-    IMIS-Net's and SegMoTE's code: 20 times focal loss, Dice, squared error of the expected overlap, and a
-    hundredth of the balance; the paper names Dice and balance only.
-    """
+    """What is wrong with some answers; as in the authors' code, or as in their paper."""
     device = answered.masks.device
     wanted = F.avg_pool2d(torch.from_numpy(questions.truth).to(device).float()[:, None], 2)
     losses = {"mask": mask_loss(answered.masks, wanted, paper), "balance": 0.01 * answered.balance()}
@@ -211,7 +210,7 @@ def _losses(answered: Answered, questions: Questions, paper: bool, softly: bool)
 
 
 def mask_loss(logits: Tensor, wanted: Tensor, paper: bool = False) -> Tensor:
-    """20 times focal loss and Dice, or Dice alone, of logits (P, Y/4, X/4) against (P, 1, Y/2, X/2)."""
+    """20 times focal loss and Dice, or the paper's Dice alone, of (P, Y/4, X/4) against (P, 1, Y/2, X/2)."""
     masks = _enlarged(logits, wanted)
     dice: Tensor = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(masks, wanted)
     if paper:
