@@ -17,7 +17,14 @@ from typing import Any
 from napari_medseg.benchmarks.automatic_answers import AUTOMATIC, Desk, Piece, pieces_of
 from napari_medseg.benchmarks.automatic_arms import ARMS, Bench, check_arms, joint_models, make_arm
 from napari_medseg.benchmarks.automatic_table import FEW, AutomaticTable
-from napari_medseg.benchmarks.automatic_training import courses_of, is_trained, notes_on, train_arms
+from napari_medseg.benchmarks.automatic_training import (
+    BUDGET,
+    courses_of,
+    is_trained,
+    minutes_a_task,
+    notes_on,
+    train_arms,
+)
 from napari_medseg.benchmarks.environment import environment
 from napari_medseg.benchmarks.harness import Row, infos_of, measure, read_rows, units_of
 from napari_medseg.benchmarks.table import Table
@@ -106,7 +113,10 @@ def _tabulated(
     found = Table(title, about, infos, own)
     routers = {m.name: m.card["router"] for m in bench.joint.values() if "router" in m.card}
     absence = tuple(row for row in rows if row.part != AUTOMATIC)
-    return AutomaticTable(found, absence, tuple(few), (*notes, *_spent(bench, names)), routers)
+    notes += _spent(bench, names)
+    if any(is_trained(name) for name in names) and not minutes_a_task(bench.joint.get("hsp_sam")):
+        notes.append(f"No joint HSP-SAM says how long it was trained: its rivals have {BUDGET:g} min a task.")
+    return AutomaticTable(found, absence, tuple(few), tuple(notes), routers)
 
 
 def _spent(bench: Bench, names: Sequence[str]) -> list[str]:

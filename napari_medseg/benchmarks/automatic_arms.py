@@ -39,8 +39,8 @@ class Recipe:
     ----------
     method : str
         Of the menu; the recipe has its name.
-    settings : Mapping
-        Of the recipe.
+    settings, use : Mapping
+        Of the recipe, and of the method that works with what it makes.
     sets : tuple of str
         All seen ones where empty.
     each_task : bool
@@ -49,22 +49,25 @@ class Recipe:
 
     method: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    use: Mapping[str, Any] = field(default_factory=dict)
     sets: tuple[str, ...] = ()
     each_task: bool = False
 
 
+_NO_PPT = {"free": False}  # no tokens drawn from the image
 RECIPES: Mapping[str, Recipe] = {
     "ft_sam": Recipe("hsp_sam", _PARTS["ablation_ft_sam"]),
-    **{name: Recipe("hsp_sam", settings, ABLATION_SETS) for name, settings in _PARTS.items()},
+    **{name: Recipe("hsp_sam", settings, sets=ABLATION_SETS) for name, settings in _PARTS.items()},
     "segmote_one_expert": Recipe("segmote", {"experts": 1}),
     "segmote_plain_query": Recipe("segmote", {"plain": True}),
-    "segmote_no_ppt": Recipe("segmote", {"free": False}),
+    "segmote_no_ppt": Recipe("segmote", {"free": False}, _NO_PPT),
     "segmote_task": Recipe("segmote", each_task=True),
 }
 ADAPTERS = "hsp_sam_task"
 ALL = "all"  # in the place of a task's name: one network for all
+PPT_OFF = "segmote_ppt_off"  # SegMoTE's own weights, asked without them
 # In the order of tables: the last one that answered is compared with all others.
-ARMS = (*BOXED, *NETWORKS, *RECIPES, "segmote", ADAPTERS, "hsp_sam")
+ARMS = (*BOXED, *NETWORKS, *RECIPES, PPT_OFF, "segmote", ADAPTERS, "hsp_sam")
 
 Loader = Callable[[], "Method"]
 
@@ -138,10 +141,11 @@ def make_arm(name: str, bench: Bench) -> Arm:
     if name in NETWORKS:
         return Arm(name, cache(lambda slug: _network(bench, name, slug)))
     if name in RECIPES or name == ADAPTERS:
-        method = RECIPES[name].method if name in RECIPES else "hsp_sam"
-        return Arm(name, cache(lambda slug: _in_folder(bench, name, method, slug)))
-    method = name.removesuffix("_box")
-    return Arm(name, cache(lambda slug: _by_model(bench, method, bench.joint.get(method), slug)))
+        return Arm(name, cache(lambda slug: _in_folder(bench, name, slug)))
+    method, use = name.removesuffix("_box"), {}
+    if name == PPT_OFF:
+        method, use = "segmote", _NO_PPT
+    return Arm(name, cache(lambda slug: _by_model(bench, method, bench.joint.get(method), slug, use)))
 
 
 def is_joint(arm: str) -> bool:
@@ -149,15 +153,17 @@ def is_joint(arm: str) -> bool:
     return arm == "unet_joint" or (arm in RECIPES and not RECIPES[arm].each_task)
 
 
-def _by_model(bench: Bench, method: str, model: Model | None, slug: str) -> tuple[str, Loader] | None:
+def _by_model(
+    bench: Bench, method: str, model: Model | None, slug: str, use: Mapping[str, Any]
+) -> tuple[str, Loader] | None:
     """A method with a model that knows the task, or can be prompted for anything."""
     known = model is not None and (method == "sam" or slug in model.card.get("tasks", {slug: ()}))
     if model is None or not known:
         return None
-    return f"{model.name} {model.sha256[:12]}", lambda: _built(method, model, bench.device)
+    return f"{model.name} {model.sha256[:12]}", lambda: _built(method, model, bench.device, use)
 
 
-def _in_folder(bench: Bench, arm: str, method: str, slug: str) -> tuple[str, Loader] | None:
+def _in_folder(bench: Bench, arm: str, slug: str) -> tuple[str, Loader] | None:
     """A method with a model that was trained in the run's folder, once that is done."""
     from napari_medseg.benchmarks.baselines.training import learnt
     from napari_medseg.networks.weights import read_model
@@ -166,7 +172,9 @@ def _in_folder(bench: Bench, arm: str, method: str, slug: str) -> tuple[str, Loa
     file = bench.file(arm, ALL if is_joint(arm) else slug)
     if not learnt(file).finished:
         return None
-    return _by_model(bench, method, with_backbone(read_model(file.with_suffix(""), "session")), slug)
+    recipe = RECIPES.get(arm, Recipe("hsp_sam"))
+    model = with_backbone(read_model(file.with_suffix(""), "session"))
+    return _by_model(bench, recipe.method, model, slug, recipe.use)
 
 
 def _network(bench: Bench, arm: str, slug: str) -> tuple[str, Loader] | None:
@@ -215,11 +223,11 @@ def _frozen(folder: Path, device: str) -> Any:
     return load_sam(read_model(folder, "shipped")).to(device).requires_grad_(False).eval()
 
 
-def _built(method: str, model: Model, device: str) -> Method:
+def _built(method: str, model: Model, device: str, use: Mapping[str, Any]) -> Method:
     """A method of the menu with a model, wherever that lies; nothing of these images is kept on the disk."""
     from napari_medseg import workflow
     from napari_medseg.core.settings import with_overrides
 
     entry = workflow.entry(method)
-    given = {"disk": 0} if hasattr(entry.settings(), "disk") else {}
+    given = {**use, **({"disk": 0} if hasattr(entry.settings(), "disk") else {})}
     return entry.build(with_overrides(entry.settings(), given), model, device)

@@ -34,6 +34,7 @@ CLAIMS = (
     Claim("hsp_sam", "hsp_sam_task", 0.02),
     Claim("segmote", "segmote_task", 0.02),
     Claim("segmote", "segmote_no_ppt"),
+    Claim("segmote", "segmote_ppt_off"),
     Claim("segmote", "segmote_one_expert"),
     Claim("segmote", "segmote_plain_query"),
     Claim("segmote_box", "sam_box"),

@@ -116,8 +116,9 @@ def test_the_command_line_asks_for_some_arms(
 ) -> None:
     words = ["--preset", "automatic", "--split", "val", "--minutes", "1", "--arms", "hsp_sam", "--json"]
     out = ["-o", str(tmp_path / "run"), "--device", "cpu"]
-    code = cli.main(["benchmark", "quality", "--data", str(data), *words, *out])
-    assert code == 0
+    with pytest.raises(SystemExit) as end:
+        cli.main(["benchmark", "quality", "--data", str(data), *words, *out])
+    assert end.value.code == 0
     found = json.loads(capsys.readouterr().out)
     assert found["about"]["preset"] == "automatic val"
     assert {cell["arm"] for cell in found["cells"]} == {"hsp_sam"}

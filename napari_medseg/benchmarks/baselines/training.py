@@ -37,9 +37,10 @@ _GAIN = 0.002
 
 @dataclass
 class Learnt:
-    """How far a rival is: minutes and steps so far, Dice on the validation split, and whether it is done.
+    """How far a rival is: minutes of processor time, steps, and whether it is done.
 
-    `best` is the highest Dice so far; `waited` counts looks since, `cuts` how often the rate was cut.
+    `best` is the highest Dice on the validation split so far; `waited` counts looks since then, `cuts` how
+    often the rate was cut.
     """
 
     minutes: float = 0.0
@@ -79,10 +80,11 @@ def train_rival(
     file : Path
         Of the weights (safetensors); what resuming needs, and how far it is, lies beside it.
     minutes : float
-        Time of this call.
+        Time of this call, by the clock on the wall.
     budget : float, optional
-        Minutes in all, over which the learning rate falls to nothing; without it the rate is cut when the
-        validation split gains no more, and training ends after the second cut.
+        Minutes of processor time in all, so that other work beside it takes nothing away; over them the
+        learning rate falls to nothing. Without a budget the rate is cut when the validation split gains no
+        more, and training ends when the second cut has gained nothing either.
 
     Raises
     ------
@@ -92,22 +94,19 @@ def train_rival(
     if (far := learnt(file)).finished:
         return far
     course = _Course(rival, material, file, device, seed)
-    before, start = course.far.minutes, time.monotonic()
+    before, start, worked = course.far.minutes, time.monotonic(), time.process_time()
     while not course.far.finished:
         spent = (time.monotonic() - start) / 60
-        course.far.minutes = before + spent
+        course.far.minutes = before + (time.process_time() - worked) / 60
         course.far.finished = _is_over(course.far, budget)
         if course.far.finished or (spent >= minutes and course.far.steps):
             break
         loss = course.step(_rate(course.far, budget))
         if course.far.steps % _LOOK == 0:
             course.look()
-        done = min(
-            1.0, max(spent / minutes if minutes else 1.0, (before + spent) / budget if budget else 0.0)
-        )
-        yield Progress(
-            done, f"{file.parent.name} {file.stem}, step {course.far.steps}", numbers={"loss": loss}
-        )
+        done = max(spent / minutes if minutes else 1.0, course.far.minutes / budget if budget else 0.0)
+        said = f"{file.parent.name} {file.stem}, step {course.far.steps}"
+        yield Progress(min(1.0, done), said, numbers={"loss": loss})
     course.keep()
     return course.far
 
