@@ -154,10 +154,10 @@ class Bench(QObject):
         was, now = before.mask, work.mask
         structures = was.structures != now.structures
         accepted = was.reviewed != now.reviewed or was.provenance != now.provenance
-        if accepted or (structures and any(work.voxels.values())):
-            self.memory.save(work)
         if was.names != now.names:
             self.memory.keep_names(was.structures, now.structures)
+        if accepted or (structures and any(work.voxels.values())):
+            self.memory.save(work)
         self.memory.note(work, touched(before, work), afresh=structures)
         self.changed.emit()
 

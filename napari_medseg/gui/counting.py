@@ -7,7 +7,7 @@ import re
 from napari_medseg.core.geometry import Plane
 from napari_medseg.gui.display import Display
 
-_SLICES = re.compile(r"\b(slices? )(\d+(?:(?:, | to | and )\d+)*)")
+_SLICES = re.compile(r"\b([Ss]lices? )(\d+(?:(?:, | to | and )\d+)*)")
 _SIDES = {"before that": "after that", "after that": "before that"}
 
 

@@ -62,8 +62,6 @@ class Drawers(QWidget):
         button = QToolButton(self)
         button.setText(title)
         button.setCheckable(True)
-        button.setArrowType(Qt.ArrowType.RightArrow)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         button.setSizePolicy(button.sizePolicy().Policy.Expanding, button.sizePolicy().Policy.Fixed)
         button.clicked.connect(lambda checked: self.open(name if checked else ""))
@@ -91,7 +89,6 @@ class Drawers(QWidget):
             held.hide()
         for key, button in self.buttons.items():
             button.setChecked(key == name)
-            button.setArrowType(Qt.ArrowType.DownArrow if key == name else Qt.ArrowType.RightArrow)
         if name:
             self._area.tall = self._tall[name]
             self._area.updateGeometry()

@@ -53,6 +53,7 @@ class KnownTasks(QComboBox):
         before = str(self.currentData() or "")
         self._tasks = {task.slug: task for task in tasks}
         likely, others = grouped(tasks, volume)
+        titles = [title_of(task) for task in tasks]
         listed = QStandardItemModel(self)
         listed.appendRow(QStandardItem(_NOTHING if tasks else "No model for a known task is installed"))
         for title, group in (("For images like this", likely), ("Others" if likely else "", others)):
@@ -61,7 +62,8 @@ class KnownTasks(QComboBox):
                 head.setEnabled(False)
                 listed.appendRow(head)
             for task in group:
-                listed.appendRow(_item(task, "   " if title else ""))
+                several = titles.count(title_of(task)) > 1
+                listed.appendRow(_item(task, "   " if title else "", f" ({task.slug})" if several else ""))
         self.setModel(listed)
         self.setEnabled(bool(tasks))
         self.show_chosen(before)
@@ -88,8 +90,8 @@ def title_of(task: Task) -> str:
     return f"{what[:1].upper()}{what[1:]}" + (f" · {kind}" if kind else "")
 
 
-def _item(task: Task, indent: str) -> QStandardItem:
-    item = QStandardItem(indent + title_of(task))
+def _item(task: Task, indent: str, more: str) -> QStandardItem:
+    item = QStandardItem(f"{indent}{title_of(task)}{more}")
     item.setData(task.slug, _SLUG)
     about = " · ".join(word for word in (task.modality, task.anatomy) if word)
     lines = (", ".join(task.structure_names), about, f"task {task.slug}")

@@ -53,7 +53,7 @@ def lay(
                 work = blind.withhold(work, spot, region, facts)
                 yield work, ()
             elif _is_new(work, question, spot, region):
-                work, changes = edits.propose(work, spot, region, facts)
+                work, changes = edits.propose(work.without_withheld(*spot[1:]), spot, region, facts)
                 yield work, changes
 
 

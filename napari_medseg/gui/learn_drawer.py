@@ -22,7 +22,7 @@ from napari_medseg.gui.rounds import Learning
 from napari_medseg.gui.style import mark
 
 if TYPE_CHECKING:
-    from napari_medseg.workflow import RoundRecord
+    from napari_medseg.workflow import Change, RoundRecord
 
 TALL = 300  # pixels
 _COLUMNS = ("Structure", "Dice", "Change", "Slices")
@@ -44,6 +44,10 @@ class LearnDrawer(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._learning: Learning | None = None
+        self._lines: list[tuple[str, str]] = []
+        self._shown: RoundRecord | None = None
+        self.said = QLabel(self)
+        self.said.setWordWrap(True)
         self.why = mark(QLabel(self), quiet=True)
         self.why.setWordWrap(True)
         self.rounds = self._tree("Rounds", ("Round", "What came of it"))
@@ -94,7 +98,7 @@ class LearnDrawer(QWidget):
         column.setSpacing(3)
         column.addWidget(self.why)
         column.addLayout(line)
-        for widget in (self.rounds, self.rows, self.left_title, self.left_out):
+        for widget in (self.rounds, self.said, self.rows, self.left_title, self.left_out):
             column.addWidget(widget)
 
     @property
@@ -116,48 +120,63 @@ class LearnDrawer(QWidget):
 
     def show_learning(self, learning: Learning | None) -> None:
         """Show all rounds; the one that is looked at stays so, a new one is looked at."""
-        before = self._learning
-        if learning is not None and learning == before:
-            return
-        known = len(before.rounds) if before is not None else 0
-        row = self._row
         self._learning = learning
         rounds = learning.rounds if learning is not None else ()
         self.why.setText(learning.readiness.why if learning is not None else "Open an image first.")
         self.train_button.setEnabled(learning is not None and learning.readiness.can_train)
-        self.rounds.blockSignals(True)
-        self.rounds.clear()
-        for record in reversed(rounds):
-            item = QTreeWidgetItem(self.rounds, [str(record.number), _brief(record)])
-            item.setToolTip(1, sentence_of(record))
-        row = max(row, 0) if len(rounds) == known else 0
-        self.rounds.setCurrentIndex(self.rounds.model().index(row, 0))
-        self.rounds.blockSignals(False)
+        self.back_button.setEnabled(any(record.in_use for record in rounds))
+        lines = [(str(record.number), _brief(record)) for record in reversed(rounds)]
+        if lines != self._lines:
+            self._list(lines)
         self._show_round()
 
+    def _list(self, lines: list[tuple[str, str]]) -> None:
+        row = self._row if len(lines) == len(self._lines) else 0
+        self._lines = lines
+        self.rounds.blockSignals(True)
+        self.rounds.clear()
+        self.rounds.addTopLevelItems([QTreeWidgetItem(line) for line in lines])
+        self.rounds.setCurrentIndex(self.rounds.model().index(row, 0))
+        self.rounds.blockSignals(False)
+
     def _show_round(self) -> None:
-        """Show the rows and reasons of the round that is looked at."""
-        record = self._record
+        """Show the rows and reasons of the round that is looked at; those that stay are not touched."""
+        record, before = self._record, self._shown
+        self._shown = record
+        self.use_button.setEnabled(is_usable(record) and not (record and record.in_use))
+        self.rounds.setVisible(bool(self._lines))
+        if record is not None and before is not None and _content(record) == _content(before):
+            return
         self.rows.clear()
         self.left_out.clear()
         verdict = record.verdict if record is not None else None
         for change in verdict.structures if verdict is not None else ():
-            before = "" if change.before is None else f"{change.before:.2f} → "
-            known = change.low is not None and change.high is not None
-            interval = f"{change.low:+.2f} to {change.high:+.2f}" if known else ""
-            n = f"{change.n_better}+  {change.n_worse}−" if known else f"{change.n_slices}"
-            item = QTreeWidgetItem(self.rows, [change.name, f"{before}{change.after:.2f}", interval, n])
-            item.setToolTip(0, f"{change.name}: {change.outcome}; {change.n_slices} slices")
+            self.rows.addTopLevelItem(_row_of(change))
         reasons = record.left_out if record is not None else ()
+        self.said.setText(sentence_of(record) if record is not None else "")
+        self.said.setVisible(record is not None)
         self.left_out.addItems(reasons)
         self.left_out.setVisible(bool(reasons))
         self.left_title.setVisible(bool(reasons))
         self.rows.setVisible(bool(verdict and verdict.structures))
-        self.rounds.setVisible(bool(self._learning and self._learning.rounds))
-        self.use_button.setEnabled(is_usable(record) and not (record and record.in_use))
-        self.back_button.setEnabled(
-            any(one.in_use for one in self._learning.rounds) if self._learning else False
-        )
+
+
+def _content(record: RoundRecord) -> tuple[object, ...]:
+    """What is shown of a round beside its line."""
+    return record.number, record.verdict, record.left_out, sentence_of(record)
+
+
+def _row_of(change: Change) -> QTreeWidgetItem:
+    """What one structure gained or lost."""
+    before = "" if change.before is None else f"{change.before:.2f} → "
+    known = change.low is not None and change.high is not None
+    interval = f"{change.low:+.2f} to {change.high:+.2f}" if known else ""
+    n = f"{change.n_better}+  {change.n_worse}−" if known else f"{change.n_slices}"
+    item = QTreeWidgetItem([change.name, f"{before}{change.after:.2f}", interval, n])
+    item.setToolTip(
+        0, f"{change.name}: {change.outcome}; {change.n_slices} slices, {change.n_groups} patients"
+    )
+    return item
 
 
 def _brief(record: RoundRecord) -> str:

@@ -5,6 +5,7 @@ Importing this is quick: each step loads what it needs when it is called. Slow s
 """
 
 from napari_medseg.core.progress import finish
+from napari_medseg.learning.verdict import Change, Verdict
 from napari_medseg.methods import Entry, Method
 from napari_medseg.session.accepted import reviewed_for
 from napari_medseg.workflow.accepted import accepted_examples, other_cases
@@ -56,12 +57,14 @@ from napari_medseg.workflow.training import train_session
 
 __all__ = [
     "CATALOGUE",
+    "Change",
     "Describes",
     "Entry",
     "Examples",
     "Method",
     "Readiness",
     "RoundRecord",
+    "Verdict",
     "accept_file",
     "accepted_examples",
     "add_case",

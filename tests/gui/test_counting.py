@@ -27,6 +27,7 @@ PICTURES = Geometry.of_pixels((10, 4, 4))
             "not clear on axial slices 3, 5, 6; filled from those beside.",
         ),
         ("that slice 9 is accepted", "that slice 10 is accepted", "that slice 1 is accepted"),
+        ("Slice 4", "Slice 5", "Slice 6"),
         ("3 of 10 slices.", "3 of 10 slices.", "3 of 10 slices."),
         ("There is no axial slice 12.", "There is no axial slice 12.", "There is no axial slice 12."),
     ],

@@ -5,14 +5,14 @@ import pytest
 from napari_medseg.gui.learn_drawer import LearnDrawer
 from napari_medseg.gui.learn_section import LearnSection, minutes
 from napari_medseg.gui.rounds import Learning
-from napari_medseg.learning.verdict import Change, Verdict
-from napari_medseg.workflow import Readiness, RoundRecord
+from napari_medseg.workflow import Change, Readiness, RoundRecord, Verdict
 
 READY = Readiness(14, 6.2, True, "14 new accepted slices; training takes about 6 minutes.")
 BUSY = Readiness(14, 6.2, False, "A round is training now.")
 LIVER = Change("liver", 0.91, 0.93, 0.004, 0.035, 14, 2, 20, 6, "better")
 CYST = Change("cyst", None, 0.72, None, None, 0, 0, 8, 4, "first")
-BETTER = Verdict("better", "Liver 0.91 to 0.93 on 20 held-back slices of 6 patients: 14 better, 2 worse.", (LIVER, CYST), 20, 6)  # fmt: skip
+TOLD = "Liver 0.91 to 0.93 on 20 held-back slices of 6 patients: 14 better, 2 worse."
+BETTER = Verdict("better", TOLD, (LIVER, CYST), 20, 6)
 WORSE = Verdict("worse", "Liver 0.91 to 0.80. The new version is worse and is not used.", (LIVER,), 20, 6)
 DONE = RoundRecord(3, "hsp_sam", "finished", 1.0, "", 0.0, "hsp-sam-round-3", BETTER,
                    left_out=("case 3, axial slice 4: liver has 3 pixels only.",))  # fmt: skip
