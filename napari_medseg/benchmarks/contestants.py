@@ -12,10 +12,15 @@ from typing import Any
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, TwoWayTransformer
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from napari_medseg.networks.attention import speed_up
+from napari_medseg.networks.hsp_sam import HspSam
+from napari_medseg.networks.hsp_sam_models import numbers_for
+from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.two_way import Ground, answer, lay_out
 
+_KNOWN = 3  # structures of a slice, where all are asked for
 Arms = dict[str, Callable[[], Tensor]]
 Parts = dict[str, Arms]
 # transformers' names of SAM's parts, in the order in which they are replaced.
@@ -82,7 +87,8 @@ def _parts_of(size: Size, device: str, with_third: bool) -> Parts:
         title = f"Encoder {size.name}, {size.side} px" + f", {n} slices at once" * (n > 1)
         images = torch.randn(n, 3, size.side, size.side, device=device)
         found[title] = _looking(images, encoder, fast, third)
-    return found | (_decoding(size, prompts, decoder, third, device) if size.with_decoder else {})
+    found |= _decoding(size, prompts, decoder, third, device) if size.with_decoder else {}
+    return found | _knowing(size, encoder, prompts, decoder, device)
 
 
 def _looking(images: Tensor, theirs: ImageEncoderViT, fast: ImageEncoderViT, third: Any) -> Arms:
@@ -128,6 +134,33 @@ def _decoding(size: Size, prompts: PromptEncoder, decoder: MaskDecoder, third: A
     more = {"transformers": others} if third is not None else {}
     title = f"Decoder {size.name}, {grid} x {grid}"
     return {f"{title}, first click": first | more, f"{title}, next clicks": following | more}
+
+
+def _knowing(
+    size: Size, encoder: ImageEncoderViT, prompts: PromptEncoder, decoder: MaskDecoder, device: str
+) -> Parts:
+    """A whole slice: segment-anything's modules with a box a structure, and HSP-SAM of their size without."""
+    below: dict[str, Any] = {"grid": size.side // 16, "width": size.width, "depth": size.depth}
+    below |= {"heads": size.heads, "mlp": 4 * size.width, "window": size.window, "adapter": 0}
+    below["global_blocks"] = size.global_blocks
+    above = {"width": size.decoder, "mlp": size.mlp, "depth": 2, "judge": size.decoder, "judge_depth": 3}
+    sam = OfficialSam("vit", below, above).to(device).eval()
+    network = HspSam(**numbers_for(sam, _KNOWN + 1)).to(device).eval()
+    images = torch.randn(1, 3, size.side, size.side, device=device)
+    boxes = torch.tensor([[0.2, 0.3, 0.6, 0.7]], device=device).expand(_KNOWN, -1) * size.side
+    rows = torch.arange(_KNOWN + 1, device=device)
+
+    def theirs() -> Tensor:
+        sparse, dense = prompts(None, boxes, None)
+        masks = decoder(encoder(images), prompts.get_dense_pe(), sparse, dense, False)[0]
+        return F.interpolate(masks, (size.side, size.side), mode="bilinear").transpose(0, 1)
+
+    return {
+        f"A slice, {_KNOWN} structures, {size.name}, {size.side} px": {
+            "segment-anything": theirs,
+            "HSP-SAM": lambda: network(sam, images, rows).masks,
+        }
+    }
 
 
 def _sam(size: Size) -> tuple[ImageEncoderViT, PromptEncoder, MaskDecoder]:

@@ -28,6 +28,7 @@ N_ROUNDS = 5
 REFERENCE = "segment-anything"
 OURS = "napari-medseg"
 THIRD = "transformers"
+ANOTHER = "HSP-SAM"
 _HEAD = ("", "median, s", "fastest", "slowest", "processor, s", "times faster", "relative difference")
 
 Arms = Mapping[str, Callable[[], "Tensor"]]
@@ -41,15 +42,16 @@ class Entry:
     ----------
     part, arm : str
         What is computed, and by whose code.
-    difference : float
-        Norm of the difference to segment-anything's answer, divided by the norm of that answer.
+    difference : float or None
+        Norm of the difference to segment-anything's answer, divided by the norm of that answer; None for
+        HSP-SAM, which is another network.
     seconds, processor : tuple of float
         Wall clock and time of all cores together, one value a round.
     """
 
     part: str
     arm: str
-    difference: float
+    difference: float | None
     seconds: tuple[float, ...] = ()
     processor: tuple[float, ...] = ()
 
@@ -97,7 +99,8 @@ class Race:
     def _row(self, entry: Entry) -> tuple[str, ...]:
         """One line of a table."""
         times = (median(entry.seconds), min(entry.seconds), max(entry.seconds), median(entry.processor))
-        faster, difference = f"{self.times_faster(entry):.2f}", f"{entry.difference:.1e}"
+        faster = f"{self.times_faster(entry):.2f}"
+        difference = "" if entry.difference is None else f"{entry.difference:.1e}"
         return (entry.arm, *(f"{value:.3g}" for value in times), faster, difference)
 
 
@@ -151,8 +154,9 @@ def _compared(part: str, arms: Arms) -> list[Entry]:
 
     with torch.inference_mode():
         truth = arms[REFERENCE]().float()
-        differences = {arm: float((answer().float() - truth).norm()) for arm, answer in arms.items()}
-        return [Entry(part, arm, value / float(truth.norm())) for arm, value in differences.items()]
+        answers = {arm: answer().float() for arm, answer in arms.items()}
+        norms = {arm: float((found - truth).norm() / truth.norm()) for arm, found in answers.items()}
+        return [Entry(part, arm, None if arm == ANOTHER else norm) for arm, norm in norms.items()]
 
 
 def _timed(entry: Entry, answer: Callable[[], Tensor], device: str) -> Entry:

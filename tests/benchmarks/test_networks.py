@@ -7,7 +7,7 @@ import pytest
 
 from napari_medseg.benchmarks import contestants, networks
 from napari_medseg.benchmarks.contestants import Size
-from napari_medseg.benchmarks.networks import OURS, REFERENCE, THIRD, Entry, Race
+from napari_medseg.benchmarks.networks import ANOTHER, OURS, REFERENCE, THIRD, Entry, Race
 from napari_medseg.cli import main
 from napari_medseg.core.progress import finish
 
@@ -18,12 +18,14 @@ def test_all_arms_give_the_same_answers(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(networks, "find_spec", lambda name: None)
     race = finish(networks.run(device="cpu", out=tmp_path, sizes=SMALL))
     parts = ["Encoder small, 96 px", "Decoder small, 6 x 6, first click", "Decoder small, 6 x 6, next clicks"]
-    assert [(e.part, e.arm) for e in race.entries] == [(p, a) for p in parts for a in (REFERENCE, OURS)]
+    whole = "A slice, 3 structures, small, 96 px"
+    pairs = [(p, a) for p in parts for a in (REFERENCE, OURS)] + [(whole, a) for a in (REFERENCE, ANOTHER)]
+    assert [(e.part, e.arm) for e in race.entries] == pairs
     for entry in race.entries:
-        assert entry.difference < 1e-4
+        assert entry.difference is None if entry.arm == ANOTHER else entry.difference < 1e-4
         assert len(entry.seconds) == len(entry.processor) == 5
     record = json.loads((tmp_path / "networks.json").read_text())
-    assert len(record["entries"]) == 6
+    assert len(record["entries"]) == 8
     assert "transformers is not installed" in (tmp_path / "networks.md").read_text()
 
 
@@ -57,5 +59,5 @@ def test_the_command_line_prints_the_race(
     with pytest.raises(SystemExit) as ended:
         main(["benchmark", "speed", *options])
     assert ended.value.code == 0
-    assert len(json.loads(capsys.readouterr().out)["entries"]) == 6
+    assert len(json.loads(capsys.readouterr().out)["entries"]) == 8
     assert (tmp_path / "networks.md").is_file()
