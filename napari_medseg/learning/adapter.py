@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,15 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.core.task import Task
 from napari_medseg.learning.augment import moved, still
+from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.labelled import Labelled
 from napari_medseg.learning.outlines import Lessons, normalised, outline_loss
-from napari_medseg.learning.release import follow
 from napari_medseg.networks.hsp_sam import OWN, HspSam
 from napari_medseg.networks.hsp_sam_models import fresh_rows, load_hsp_sam, rows_of, tasks_of
 from napari_medseg.networks.official import OfficialSam
@@ -100,33 +98,19 @@ def train_adapter(
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.01)
     rows_here = torch.arange(len(task.structures) + 1, device=device)
-    step, running, spent = 0, 0.0, 0.0  # a paused job spends nothing: time between steps does not count
-    while (done := max(spent / (60 * minutes), step / settings.most_steps)) < 1.0:
-        began = time.monotonic()
-        warm = min(1.0, (step + 1) / max(1, settings.warm_up))
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+    descent = Descent(optimiser, learnt, settings, minutes)
+    for done in descent.steps():
         batch = drawn.draw(settings.n_images, settings.canvas)
         answer = network(sam, normalised(batch.images.to(device), joint.preparation), rows_here)
         loss = outline_loss(answer, batch.regions.to(device), batch.known.to(device), 0.0)
-        if not torch.isfinite(loss):
-            raise MedsegError(
-                f"Training stopped at step {step}: the loss is not finite; lower the learning rate."
-            )
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        step += 1
-        follow(average, network, min(settings.average, step / (step + 10)))
-        running = loss.item() if step == 1 else 0.95 * running + 0.05 * loss.item()
-        spent += time.monotonic() - began
-        yield Progress(min(done, 1.0), f"Step {step}", numbers={"loss": running})
+        descent.learn({"loss": loss})
+        descent.average(average, network, settings.average)
+        yield Progress(done, f"Step {descent.n}", numbers=dict(descent.running))
     record = {
         "task": task.slug,
         "date": datetime.now(UTC).date().isoformat(),
         "recipe": "hsp_sam",
-        "steps": step,
+        "steps": descent.n,
         "slices": len(slices),
         "groups": len({one.group for one in slices}),
         "settings": asdict(settings) | {"minutes": minutes, "seed": seed, "device": device},

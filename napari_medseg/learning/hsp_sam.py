@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.data import Dataset, read_datasets
+from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.labelled import labelled_dataset
 from napari_medseg.learning.outlines import Lessons, normalised, outline_loss
-from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
+from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.networks.hsp_sam import HspSam
 from napari_medseg.networks.hsp_sam_models import numbers_for, rows_of
@@ -93,6 +93,7 @@ def train_hsp_sam(
     network, average = HspSam(**numbers).to(device), HspSam(**numbers).to(device).eval()
     network.begin_as(sam)
     optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=0.1)
+    descent = Descent(optimiser, network.parameters(), settings, minutes)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     seen: Seen = {"steps": 0, "samples": 0}
     if resume:
@@ -103,37 +104,22 @@ def train_hsp_sam(
     record = {"recipe": "hsp_sam", "seed": seed, "device": device, "backbone": backbone.name}
     seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
     kept = (out, parts, preparation, datasets, numbers, tasks, backbone)
-    start = last_saved = time.monotonic()
-    step, running = 0, 0.0
-    while True:
-        done = max((time.monotonic() - start) / (60 * minutes), step / (settings.most_steps or math.inf))
-        if done >= 1.0:
-            break
-        warm = min(1.0, (step + 1) / max(1, settings.warm_up))
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
-        optimiser.zero_grad(set_to_none=True)
-        loss = 0.0
+
+    def wrong() -> Iterator[dict[str, Tensor]]:
+        """The losses of a few tasks."""
         for _ in range(settings.n_tasks):
             batch = drawn.draw(settings.n_images, settings.canvas)
             answer = network(sam, normalised(batch.images.to(device), preparation), rows[batch.task])
-            wrong = outline_loss(answer, batch.regions.to(device), batch.known.to(device), settings.aside)
-            torch.autograd.backward(wrong / settings.n_tasks)
-            loss += wrong.item() / settings.n_tasks
-        if not math.isfinite(loss):
-            raise MedsegError(
-                f"Training stopped at step {step}: the loss is not finite; lower the learning rate."
-            )
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        follow(average, network, min(settings.average, step / (step + 10)))
-        running = loss if step == 1 else 0.98 * running + 0.02 * loss
+            loss = outline_loss(answer, batch.regions.to(device), batch.known.to(device), settings.aside)
+            yield {"loss": loss / settings.n_tasks}
+
+    for done in descent.steps():
+        descent.learn(wrong())
+        descent.average(average, network, settings.average)
         seen = advance(seen, settings.n_tasks * settings.n_images)
-        if time.monotonic() - last_saved > 300:
+        if descent.is_time_to_save():
             _keep(*kept, seen)
-            last_saved = time.monotonic()
-        yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers={"loss": running})
+        yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
     _keep(*kept, seen)
     return out
 

@@ -6,8 +6,6 @@ previous mask handed back, as in SAM's own recipe (Kirillov et al., 2023, append
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,13 +17,13 @@ from monai.losses.dice import DiceLoss
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_medseg.core.errors import MedsegError, TaskError
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.clicks import correct, first_prompts
 from napari_medseg.learning.data import Dataset, read_datasets
-from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
+from napari_medseg.learning.descent import Descent
+from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.learning.samples import Sample, Sampler, load_slices
 from napari_medseg.networks.sam import CompactSam
@@ -81,8 +79,6 @@ def pretrain(
         The model's folder.
     """
     settings = settings or Settings()
-    if minutes <= 0:
-        raise TaskError("Training needs more than 0 minutes.")
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
@@ -98,6 +94,7 @@ def pretrain(
     pupil = Pupil((network.stem_widths[2], network.width, network.width)).to(device)
     learnt = [*network.parameters(), *(pupil.parameters() if teacher else ())]
     optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.05, betas=(0.9, 0.98))
+    descent = Descent(optimiser, learnt, settings, minutes)
     parts = {"network": network, "average": average, "optimiser": optimiser, "pupil": pupil}
     seen: Seen = {"steps": 0, "samples": 0}
     if resume:
@@ -108,34 +105,16 @@ def pretrain(
     network.train()
     record = asdict(settings) | {"teacher": Path(settings.teacher).name}
     seen = begin_run(seen, {"recipe": "pretrain", "seed": seed, "device": device, **record})
-    start = last_saved = time.monotonic()
-    step, running = 0, 0.0
-    while True:
-        done = max((time.monotonic() - start) / (60 * minutes), step / (settings.most_steps or math.inf))
-        if done >= 1.0:
-            break
-        warm = min(1.0, (step + 1) / max(1, settings.warm_up))
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+    for done in descent.steps():
         sample = sampler.draw(settings.n_images, settings.n_targets)
         n_corrections = int(random.integers(settings.n_corrections + 1))
         loss = _loss(network, sample, n_corrections, random, teacher, pupil, settings.distil)
-        if not torch.isfinite(loss):
-            raise MedsegError(
-                f"Training stopped at step {step}: the loss is not finite; lower the learning rate."
-            )
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        step += 1
-        follow(average, network, min(settings.average, step / (step + 10)))
-        running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
+        descent.learn({"loss": loss})
+        descent.average(average, network, settings.average)
         seen = advance(seen, sample.targets.shape[0] * sample.targets.shape[1])
-        if time.monotonic() - last_saved > 300:
+        if descent.is_time_to_save():
             _keep(out, parts, preparation, datasets, seen)
-            last_saved = time.monotonic()
-        yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers={"loss": running})
+        yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
     _keep(out, parts, preparation, datasets, seen)
     return out
 

@@ -6,8 +6,6 @@ examples. The backbone stays as it is.
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,13 +18,14 @@ from monai.networks.schedulers.ddim import DDIMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.data import Dataset, read_datasets
+from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.episodes import Episodes, Study, load_targets
-from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
+from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.networks.sam import CompactSam, load_sam
 from napari_medseg.networks.segicl import T_STEPS, SegICL
@@ -102,6 +101,7 @@ def train_segicl(
     network, average = SegICL(**numbers).to(device), SegICL(**numbers).to(device).eval()
     learnt = list(network.parameters())
     optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.02, betas=(0.9, 0.98))
+    descent = Descent(optimiser, learnt, settings, minutes)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     seen: Seen = {"steps": 0, "samples": 0}
     if resume:
@@ -110,33 +110,14 @@ def train_segicl(
     else:
         average.load_state_dict(network.state_dict())
     seen = begin_run(seen, {"recipe": "segicl", "seed": seed, "device": device, **asdict(settings)})
-    start = last_saved = time.monotonic()
-    step, running = 0, dict[str, float]()
-    while True:
-        done = max((time.monotonic() - start) / (60 * minutes), step / (settings.most_steps or math.inf))
-        if done >= 1.0:
-            break
-        warm = min(1.0, (step + 1) / max(1, settings.warm_up))
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+    for done in descent.steps():
         studies = [episodes.draw(settings.n_images) for _ in range(settings.n_studies)]
-        losses = _losses(network, eye, studies, backbone, random, settings.denoised, 1.0 - 0.9 * done)
-        total = torch.stack(list(losses.values())).sum()
-        if not torch.isfinite(total):
-            raise MedsegError(f"Training stopped at step {step}: the loss is not finite; lower the rate.")
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        torch.nn.utils.clip_grad_norm_(learnt, 1.0)
-        optimiser.step()
-        step += 1
-        follow(average, network, min(settings.average, step / (step + 10)))
-        for name, loss in losses.items():
-            running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+        descent.learn(_losses(network, eye, studies, backbone, random, settings.denoised, 1.0 - 0.9 * done))
+        descent.average(average, network, settings.average)
         seen = advance(seen, settings.n_studies * settings.n_images)
-        if time.monotonic() - last_saved > 300:
+        if descent.is_time_to_save():
             _keep(out, parts, backbone, numbers, datasets, seen)
-            last_saved = time.monotonic()
-        yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers=dict(running))
+        yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
     _keep(out, parts, backbone, numbers, datasets, seen)
     return out
 

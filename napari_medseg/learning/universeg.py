@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,24 @@ from monai.losses.dice import DiceCELoss
 from safetensors.torch import save_file
 from torch import Tensor
 
-from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.learning.data import read_datasets
+from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.episodes import Episodes, Study, load_targets
-from napari_medseg.learning.release import follow
 from napari_medseg.networks.universeg import UniverSeg
 
 SIDE = 128
 WEIGHTS, STATE = "universeg.safetensors", "universeg.state"
-_RATE, _WARM_UP, _KEEP = 1e-3, 50, 0.99
+_KEEP = 0.99
 _QUERIES, _MOST_IMAGES = 2, 10  # of a step
-_SAVED_EVERY = 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class _Pace:
+    rate: float = 1e-3
+    warm_up: int = 50
+    most_steps: int = 0
 
 
 def train_universeg(
@@ -52,8 +57,6 @@ def train_universeg(
     TaskError
         If there is nothing to train on, or a run is to be resumed and there is none.
     """
-    if minutes <= 0:
-        raise TaskError("Training needs more than 0 minutes.")
     torch.manual_seed(seed)
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
     targets = []
@@ -61,33 +64,22 @@ def train_universeg(
         yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
         targets += load_targets(dataset, "train", SIDE)
     network, average = UniverSeg(), UniverSeg()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=_Pace.rate, weight_decay=0.01)
+    descent = Descent(optimiser, network.parameters(), _Pace(), minutes)
     parts: dict[str, Any] = {"network": network, "average": average, "optimiser": optimiser}
     step = _go_on(out, parts) if resume else 0
     if not step:
         average.load_state_dict(network.state_dict())
     random = np.random.default_rng([seed, step])
     episodes = Episodes(targets, SIDE, random)
-    start = saved = time.monotonic()
-    first, running = step, 0.0
-    while (done := (time.monotonic() - start) / (60 * minutes)) < 1 or step == first:
-        warm = min(1.0, (step - first + 1) / _WARM_UP)
-        for group in optimiser.param_groups:
-            group["lr"] = _RATE * warm * (1 + math.cos(math.pi * min(done, 1.0))) / 2
-        loss = study_loss(network, episodes.draw(int(random.integers(3, _MOST_IMAGES + 1))))
-        if not torch.isfinite(loss):
-            raise MedsegError(f"Training stopped at step {step}: the loss is not finite.")
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
+    for done in descent.steps():
+        study = episodes.draw(int(random.integers(3, _MOST_IMAGES + 1)))
+        descent.learn({"loss": study_loss(network, study)})
+        descent.average(average, network, _KEEP)
         step += 1
-        follow(average, network, min(_KEEP, step / (step + 10)))
-        running = loss.item() if step == first + 1 else 0.98 * running + 0.02 * loss.item()
-        yield Progress(min(done, 1.0), f"UniverSeg, step {step}", numbers={"loss": running})
-        if time.monotonic() - saved > _SAVED_EVERY:
+        yield Progress(done, f"UniverSeg, step {step}", numbers=dict(descent.running))
+        if descent.is_time_to_save():
             _keep(out, parts, step)
-            saved = time.monotonic()
     return _keep(out, parts, step)
 
 

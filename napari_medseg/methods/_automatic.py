@@ -20,7 +20,7 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.edit import remove_islands
 from napari_medseg.imaging.prepare import frame_of, grey_limits, normalise, picture
 from napari_medseg.methods._follow import Answer
-from napari_medseg.methods._gathered import Gathered
+from napari_medseg.methods._gathered import Gathered, absent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,7 +110,7 @@ class Automatic:
         gathered.mask = self._without_specks(gathered)
         yield Progress(1.0, "Done")
         notes, self._notes = self._notes, []
-        return gathered.result((*notes, *_absent(gathered, likely)))
+        return gathered.result((*notes, *absent(gathered, likely)))
 
     def _slices(
         self, volume: Volume, plane: Plane, slices: Sequence[int], outline: Outline
@@ -234,14 +234,3 @@ def known_task(request: Request, tasks: Mapping[str, Sequence[str]], model: str)
 def _there(drawn: Drawn) -> NDArray[np.float32]:
     """Presence (K, 1, 1) to weigh probabilities with."""
     return drawn.presence[:, None, None]
-
-
-def _absent(gathered: Gathered, likely: Mapping[str, float]) -> list[str]:
-    """A sentence for each structure that was found nowhere."""
-    several = len(gathered.request.slices) > 1
-    where = "on these slices" if several else "on this slice"
-    return [
-        f"No {name} found {where}; the model gives it a chance of {100 * likely[name]:.0f} % at most."
-        for name in gathered.mask.names
-        if not gathered.mask.of(name).any()
-    ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_medseg.networks.sam_decoder import Encoded
 
 KINDS = ("box", "click", "clicks", "mask")
+EXAMPLES = "examples"  # the kind of an answer from examples
 
 
 def kind_of(what: Pointed) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from napari_medseg.core.geometry import slab
@@ -58,3 +60,13 @@ class Gathered:
         return Segmentation(
             self.mask, request.start, self.doubt, quality, alternatives, notes, interval=interval
         )
+
+
+def absent(gathered: Gathered, chances: Mapping[str, float]) -> list[str]:
+    """A sentence for each structure that was found nowhere, with the largest chance it was given."""
+    where = "on these slices" if len(gathered.request.slices) > 1 else "on this slice"
+    return [
+        f"No {name} found {where}; the model gives it a chance of {100 * chances[name]:.0f} % at most."
+        for name in gathered.mask.names
+        if name in chances and not gathered.mask.of(name).any()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +18,10 @@ from napari_medseg.core.settings import setting
 from napari_medseg.core.structure import UNTITLED
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.edit import remove_specks
+from napari_medseg.methods._doubt import EXAMPLES, read_doubt
 from napari_medseg.methods._follow import Answer
-from napari_medseg.methods._gathered import Gathered
+from napari_medseg.methods._gathered import Gathered, absent
+from napari_medseg.methods._judged import facts_of, read_presence
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._shelf import SHELF_HELP, Shelf, shelf_folder
 from napari_medseg.methods._shots import Shot, Shots, View, left_out, showing, useful
@@ -48,6 +50,9 @@ class Settings:
     steps: int = setting(1, "Denoising steps", low=1, high=20)
     use_text: bool = setting(True, "Use the structure's name")
     cut: float = setting(0.5, "Probability cut", low=0.05, high=0.95)
+    present: float = setting(
+        0.3, "Presence cut", low=0.0, high=1.0, help="where a structure is less likely there, none is drawn"
+    )
     smallest: float = setting(
         0.05, "Smallest part", low=0.0, high=1.0, help="as a share of the largest; what is smaller is dropped"
     )
@@ -66,6 +71,11 @@ class InContext:
         shelf = Shelf(shelf_folder(), settings.disk)
         self.looks = Looks(backbone, model.preparation, settings.memory, device, weights, shelf)
         self.shots = Shots(self.looks)
+        self.presence, self.doubt = (
+            read_presence(model.card, model.name),
+            read_doubt(model.card, model.name),
+        )
+        self._chances: dict[str, float] = {}
 
     @property
     def device(self) -> str:
@@ -95,7 +105,7 @@ class InContext:
         if request.examples or not named:
             shots = yield from self.shots.gather(request)
         names = [name for name in request.wanted if any(showing(shot, name) for shot in shots)] or named
-        gathered, n_all = Gathered(request, names), len(names) * len(request.slices)
+        gathered, n_all, self._chances = Gathered(request, names), len(names) * len(request.slices), {}
         for index in request.slices:
             view = self.shots.view(request.volume, request.plane, index)
             for name in names:
@@ -104,13 +114,30 @@ class InContext:
                 done = min(1.0, 0.2 + 0.8 * gathered.n / n_all)
                 yield Progress(done, f"{name}: slice {index}", gathered.partial())
         yield Progress(1.0, "Done")
-        return gathered.result((*self.shots.told(), *_notes(request, names, bool(shots))))
+        notes = (*_notes(request, names, bool(shots)), *absent(gathered, self._chances))
+        return gathered.result((*self.shots.told(), *notes))
 
     def _answer(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> Answer:
-        """Outline one structure on one slice."""
+        """Outline one structure on one slice, unless it is not there."""
+        answer, facts = self.outline(request, name, view, shots)
+        if self.presence is None or not shots:
+            return answer
+        chance = self.presence.chance(facts)
+        self._chances[name] = max(self._chances.get(name, 0.0), chance)
+        if chance < self.settings.present:
+            nothing = np.zeros_like(answer.region)
+            return Answer(np.minimum(answer.probability, np.float32(chance)), nothing, 1 - chance)
+        expected, low, high = self.doubt.expect(EXAMPLES, answer.quality)
+        return replace(answer, quality=expected, interval=(low, high))
+
+    def outline(
+        self, request: Request, name: str, view: View, shots: Sequence[Shot]
+    ) -> tuple[Answer, NDArray[np.float64]]:
+        """Outline one structure on one slice as if it were there, with the facts that tell whether it is."""
         probability = self._look(request, name, view, shots)
         region = remove_specks(probability >= self.settings.cut, self.settings.smallest)
-        return Answer(probability, region, _expected(probability, region))
+        answer = Answer(probability, region, _expected(probability, region))
+        return answer, facts_of(view, probability, region, shots, name)
 
     def _look(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> NDArray[np.float32]:
         """The probability (rows, columns) of a structure on a slice, by all samples."""

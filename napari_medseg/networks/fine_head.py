@@ -81,8 +81,8 @@ class FineHead(nn.Module):
         self.up_full = nn.ConvTranspose2d(d // 8, _FINEST, 2, stride=2)
         self.from_full = nn.Conv2d(3, _FINEST, 3, padding=1)
         self.weighing_fine = _perceptron(d, _FINEST)
-        nn.init.zeros_(self.weighing_fine[-1].weight)
-        nn.init.zeros_(self.weighing_fine[-1].bias)
+        for parameter in self.weighing_fine[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def begin_as(self, decoder: FineMaskDecoder) -> None:
         """Take over what the promptable model's decoder has learnt."""

@@ -11,6 +11,7 @@ from napari_medseg.core.errors import MedsegError, TaskError
 from napari_medseg.core.progress import Progress, finish
 from napari_medseg.core.task import task_of
 from napari_medseg.learning import adapter as recipe
+from napari_medseg.learning import descent
 from napari_medseg.learning.adapter import AdapterSettings, train_adapter
 from napari_medseg.learning.labelled import Labelled
 from napari_medseg.networks.hsp_sam_models import load_hsp_sam, rows_of, tasks_of
@@ -83,7 +84,7 @@ def test_it_goes_on_from_an_earlier_adapter(tmp_path: Path) -> None:
 
 def test_a_paused_adapter_spends_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(recipe.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(descent.time, "monotonic", lambda: clock[0])
     n = 0
     for step in train_adapter(slices(), NODE, tmp_path / "x", minutes=0.5, joint=tiny_hsp_sam(tmp_path),
                               settings=QUICK):  # fmt: skip

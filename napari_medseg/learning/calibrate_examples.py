@@ -1,0 +1,158 @@
+"""Learn when an answer from examples is one: `medseg train SOURCE --recipe calibrate -o MODEL` for SegICL.
+
+On the val split of the seen sets the model outlines structures from examples of the train split, on slices
+that show them and on slices that do not. How such answers differ, and the Dice they had, go into the card.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_medseg.core.calibration import COVERAGE, calibrate
+from napari_medseg.core.errors import TaskError
+from napari_medseg.core.mask import Mask
+from napari_medseg.core.metrics import dice
+from napari_medseg.core.model import Model
+from napari_medseg.core.presence import learn_presence
+from napari_medseg.core.progress import Job, Progress, finish
+from napari_medseg.core.request import Example, Request
+from napari_medseg.core.task import task_of
+from napari_medseg.core.volume import Volume
+from napari_medseg.learning.data import Dataset, Item, read_datasets
+from napari_medseg.learning.labelled import may_show
+from napari_medseg.methods._doubt import EXAMPLES
+from napari_medseg.methods._judged import FACTS
+from napari_medseg.methods._shots import useful
+from napari_medseg.networks.weights import amend_card
+
+if TYPE_CHECKING:
+    from napari_medseg.methods.segicl import InContext
+
+_N_EXAMPLES = (1, 2, 3, 5)
+_LEAST = 50  # pixels of a structure that is there
+_FEWEST = 40  # answers of each kind
+_MOST = 4000  # answers
+
+Pair = tuple[Volume, Mask]
+Answered = tuple[Any, float, float, bool]  # facts, what the model says, the Dice it had, whether it was there
+
+
+def calibrate_segicl(
+    sources: Sequence[Path], model: Model, *, minutes: float, device: str = "cpu", seed: int = 0
+) -> Job[Path]:
+    """Learn presence and expected Dice of answers from examples, and write both into the model's card.
+
+    Parameters
+    ----------
+    sources : folders
+        Data sets, or folders of them; sets marked unseen and the test split are never opened.
+    model : Model
+        With the model it stands on.
+
+    Raises
+    ------
+    TaskError
+        If the sets give too few answers.
+    """
+    from napari_medseg import methods
+
+    datasets = [one for one in read_datasets(sources) if one.role == "seen"]
+    entry = methods.entry("segicl")
+    bare = {name: value for name, value in model.card.items() if name not in ("calibration", "presence")}
+    method: InContext = entry.build(entry.settings(disk=0), replace(model, card=bare), device)  # type: ignore[assignment]
+    found: list[Answered] = []
+    start, random = time.monotonic(), np.random.default_rng(seed)
+    while (done := max((time.monotonic() - start) / (60 * minutes), len(found) / _MOST)) < 1:
+        dataset = datasets[int(random.integers(len(datasets)))]
+        others = [one for one in datasets if not may_show(dataset.task, one.task)]
+        yield Progress(done, f"{dataset.name}: {len(found)} answers")
+        found += _episode(method, dataset, others, random)
+    there = [one[3] for one in found]
+    if min(sum(there), len(there) - sum(there)) < _FEWEST:
+        raise TaskError("The val split of these sets gives too few answers to calibrate a model.")
+    presence = learn_presence(np.stack([one[0] for one in found]), there)
+    shown = [one for one in found if one[3]]
+    learnt = calibrate([one[1] for one in shown], [one[2] for one in shown])
+    amend_card(model, {
+        "presence": asdict(presence) | {"facts": FACTS, "n": len(there), "n_there": sum(there)},
+        "calibration": {EXAMPLES: asdict(learnt)} if learnt else {},
+        "coverage": COVERAGE,
+        "calibrated": datetime.now(UTC).date().isoformat(),
+    })  # fmt: skip
+    yield Progress(1.0, "written into the card")
+    return model.folder
+
+
+def _episode(
+    method: InContext, dataset: Dataset, others: Sequence[Dataset], random: np.random.Generator
+) -> Iterator[Answered]:
+    """Answers about a structure of a val image: on a slice that shows it, on one that does not, elsewhere."""
+    name = str(random.choice(dataset.task.structure_names))
+    n = int(random.choice(_N_EXAMPLES))
+    item, query = _pick(dataset, "val", random)
+    examples = list[Example]()
+    for _ in range(4 * n):
+        one, (volume, mask) = _pick(dataset, "train", random)
+        areas = _areas(volume, mask, name)
+        if areas.max() >= _LEAST and one.group != item.group and len(examples) < n:
+            shown = {volume.geometry.native_plane: frozenset({int(areas.argmax())})}
+            examples.append(Example(volume, replace(mask, reviewed=shown)))
+    if not examples:
+        return
+    asked = [(query, True), (query, False)]
+    if others:
+        asked.append((_pick(others[int(random.integers(len(others)))], "val", random)[1], False))
+    for (volume, mask), there in asked:
+        index = _slice(volume, mask, name, there, random)
+        if index is not None:
+            yield _ask(method, volume, mask, name, index, tuple(examples), there)
+
+
+def _pick(dataset: Dataset, split: str, random: np.random.Generator) -> tuple[Item, Pair]:
+    """One image of a split with its mask."""
+    items = dataset.select(split)
+    item = items[int(random.integers(len(items)))]
+    volume = item.volume()
+    return item, (volume, item.mask(volume))
+
+
+def _slice(volume: Volume, mask: Mask, name: str, there: bool, random: np.random.Generator) -> int | None:
+    """A slice that shows a structure, or one that does not; None if there is none."""
+    areas = _areas(volume, mask, name)
+    fitting = np.flatnonzero(areas >= _LEAST if there else areas == 0)
+    return int(random.choice(fitting)) if len(fitting) else None
+
+
+def _areas(volume: Volume, mask: Mask, name: str) -> NDArray[np.int64]:
+    """Pixels (Z,) of a structure on each stored slice."""
+    axis = volume.geometry.axis_of(volume.geometry.native_plane)
+    if name not in mask.names:
+        return np.zeros(volume.geometry.shape[axis], np.int64)
+    return np.asarray(mask.of(name).sum(axis=tuple(a for a in range(3) if a != axis)))
+
+
+def _ask(
+    method: InContext,
+    volume: Volume,
+    mask: Mask,
+    name: str,
+    index: int,
+    examples: tuple[Example, ...],
+    there: bool,
+) -> Answered:
+    """The answer for one slice: its facts, what the model says of it, the Dice it had."""
+    plane = volume.geometry.native_plane
+    request = Request(volume, plane, (index,), task_of("calibration", (name,)), examples=examples)
+    shots = finish(method.shots.gather(request))
+    view = method.shots.view(volume, plane, index)
+    answer, facts = method.outline(request, name, view, useful(shots, name, view, method.settings.most))
+    truth = mask.on_slice(name, plane, index) if there else np.zeros_like(answer.region)
+    return facts, answer.quality, dice(answer.region, truth), there

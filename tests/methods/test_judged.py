@@ -1,0 +1,83 @@
+"""Facts about answers from examples, by which presence is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_medseg.core.errors import WeightsError
+from napari_medseg.core.model import Preparation
+from napari_medseg.core.phantoms import ct_phantom
+from napari_medseg.core.progress import finish
+from napari_medseg.core.request import Example, Request
+from napari_medseg.core.task import task_of
+from napari_medseg.methods._judged import FACTS, facts_of, read_presence
+from napari_medseg.methods._looks import Looks
+from napari_medseg.methods._shots import Shot, Shots, View
+from napari_medseg.methods.segicl import Settings, build
+from napari_medseg.networks.sam import load_sam
+from tests.models import tiny_sam, tiny_segicl
+
+WHERE = 5
+CERTAIN = {"mean": [0.0] * 7, "spread": [1.0] * 7, "weights": [0.0] * 7}
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> tuple[View, list[Shot], np.ndarray]:
+    volume, mask = ct_phantom((10, 64, 64))
+    sam = load_sam(tiny_sam(tmp_path))
+    shots = Shots(Looks(sam, Preparation(long_side=64), 64, "cpu"))
+    example = Example(volume, replace(mask, reviewed={"axial": frozenset({WHERE})}))
+    request = Request(volume, "axial", (WHERE,), task_of("t", ("liver",)), examples=(example,))
+    return (
+        shots.view(volume, "axial", WHERE),
+        finish(shots.gather(request)),
+        mask.on_slice("liver", "axial", WHERE),
+    )
+
+
+def named(values: np.ndarray) -> dict[str, float]:
+    return dict(zip(FACTS, values.tolist(), strict=True))
+
+
+def test_the_example_itself_is_as_like_itself_as_can_be(seen: tuple[View, list[Shot], np.ndarray]) -> None:
+    view, shots, truth = seen
+    facts = named(facts_of(view, truth.astype(np.float32), truth, shots, "liver"))
+    assert facts["alike inside"] == pytest.approx(1.0, abs=1e-2)
+    assert facts["alike all over"] == pytest.approx(1.0, abs=1e-4)
+    assert facts["area"] == pytest.approx(0.0, abs=1e-2)
+    assert facts["unsure"] == 0.0 and facts["peak"] > 9 and facts["firm"] > 9
+
+
+def test_a_faint_small_answer_says_so(seen: tuple[View, list[Shot], np.ndarray]) -> None:
+    view, shots, truth = seen
+    faint = np.full(truth.shape, 0.1, np.float32)
+    facts = named(facts_of(view, faint, faint > 0.5, shots, "liver"))
+    assert facts["peak"] == pytest.approx(np.log(0.1 / 0.9), abs=1e-3)
+    assert facts["area"] < -3 and facts["unsure"] == pytest.approx(3.6, abs=1e-3)
+
+
+def test_without_an_example_likeness_is_unknown(seen: tuple[View, list[Shot], np.ndarray]) -> None:
+    view, _, truth = seen
+    assert facts_of(view, truth.astype(np.float32), truth, [], "liver")[3:].tolist() == [0, 0, 0, 0]
+
+
+def test_a_card_without_presence_knows_nothing_and_a_damaged_one_is_refused() -> None:
+    assert read_presence({}, "m") is None
+    assert read_presence({"presence": CERTAIN | {"bias": 1.0}}, "m") is not None
+    for damaged in ({"bias": 1.0}, CERTAIN, CERTAIN | {"bias": 1.0, "weights": [1.0]}, []):
+        with pytest.raises(WeightsError, match="'m' says of presence is damaged"):
+            read_presence({"presence": damaged}, "m")
+
+
+@pytest.mark.parametrize(("bias", "is_there"), [(9.0, True), (-9.0, False)])
+def test_what_is_not_there_is_not_drawn_and_is_said(tmp_path: Path, bias: float, is_there: bool) -> None:
+    model = tiny_segicl(tmp_path)
+    model = replace(model, card={**model.card, "presence": CERTAIN | {"bias": bias}})
+    volume, mask = ct_phantom((10, 64, 64))
+    example = Example(volume, replace(mask, reviewed={"axial": frozenset({WHERE})}))
+    request = Request(volume, "axial", (6,), task_of("t", ("liver",)), examples=(example,))
+    answer = finish(build(Settings(disk=0, cut=0.05), model, "cpu").segment(request))
+    assert answer.mask.of("liver").any() == is_there
+    assert any(note.startswith("No liver found on this slice") for note in answer.notes) != is_there
