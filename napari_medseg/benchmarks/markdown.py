@@ -58,16 +58,28 @@ def _per_set(table: Table, part: str) -> list[str]:
     result = [_row("set", "role", "images", "groups", *arms), _row("---", "---", *["---:"] * (len(arms) + 2))]
     for info in table.met:
         values = [table.interval(part, arm, (info.name,)) for arm in arms]
-        if values[0].n:
+        most = max(values, key=lambda value: value.n)
+        if most.n:
             name = info.name if info.averaged else f"*{info.name}* ({_why(info)})"
-            means = [f"{value.mean:.3f}" for value in values]
-            result.append(_row(name, info.role, values[0].n, values[0].n_groups, *means))
+            means = [f"{value.mean:.3f}" if value.n else "" for value in values]
+            result.append(_row(name, info.role, most.n, most.n_groups, *means))
     for role in ROLES:
         values = [table.interval(part, arm, table.averaged(role)) for arm in arms]
-        if values[0].n:
-            means = [f"**{value.mean:.3f}**" for value in values]
-            result.append(_row(f"**mean {role}**", role, values[0].n, values[0].n_groups, *means))
+        most = max(values, key=lambda value: value.n)
+        if most.n:
+            means = [
+                f"**{value.mean:.3f}**{_some(table, part, arm, role)}" if value.n else ""
+                for arm, value in zip(arms, values, strict=True)
+            ]
+            result.append(_row(f"**mean {role}**", role, most.n, most.n_groups, *means))
     return result
+
+
+def _some(table: Table, part: str, arm: str, role: str) -> str:
+    """Of how many sets an arm's mean is, where others answered more of them."""
+    answered = {name: table.answered(part, name) & set(table.averaged(role)) for name in table.arms[part]}
+    n, most = len(answered[arm]), max(map(len, answered.values()))
+    return f" ({n} of {most} sets)" if n < most else ""
 
 
 def _means(table: Table, part: str) -> list[str]:
@@ -85,7 +97,8 @@ def _means(table: Table, part: str) -> list[str]:
                 interval = f"{dice.mean:.3f} [{dice.low:.3f}, {dice.high:.3f}]"
                 seconds = f"{table.seconds(part, arm):.3f}"
                 reach = f"{far.mean:.1f}" if far.n else ""  # distances of volumes are not averaged
-                result.append(_row(arm, role, interval, f"{surface.mean:.3f}", reach, seconds))
+                where = role + _some(table, part, arm, role)
+                result.append(_row(arm, where, interval, f"{surface.mean:.3f}", reach, seconds))
     return result
 
 

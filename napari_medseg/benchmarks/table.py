@@ -82,6 +82,10 @@ class Table:
             return paired_bootstrap(values, [f"{i[0]}/{i[2]}" for i in images])
         return paired_bootstrap(values, [i[2] for i in images], [i[0] for i in images])
 
+    def answered(self, part: str, arm: str) -> frozenset[str]:
+        """Sets of which an arm answered something."""
+        return frozenset(image[0] for image in self._by_image.get((part, arm), {}))
+
     def averaged(self, role: str, measure: str = "dice") -> tuple[str, ...]:
         """Sets of a role that count in its mean; distances are averaged in pixels, so over pictures only."""
         sets = [info for info in self.sets if info.role == role and info.averaged]

@@ -61,6 +61,17 @@ def test_differences_take_the_images_both_arms_have() -> None:
     assert difference.verdict() == "better"
 
 
+def test_an_arm_that_answers_fewer_sets_is_said() -> None:
+    rows = [row("a", 0, "later", 0.5), row("a", 0, "sam", 0.6), row("b", 0, "sam", 0.8)]
+    rows += [row("b", 1, "sam", 0.8)]
+    text = "\n".join(table(rows, info("a"), info("b")).lines())
+    assert "| b | seen | 2 | 2 |  | 0.800 |" in text
+    assert "| **mean seen** | seen | 3 | 3 | **0.500** (1 of 2 sets) | **0.700** |" in text
+    assert "| later | seen (1 of 2 sets) | 0.500" in text and "nan" not in text
+    together = table(rows, info("a"), info("b")).interval("box", "sam", ("a", "b"), pooled=True)
+    assert (together.mean, together.n_groups) == (pytest.approx((0.6 + 0.8 + 0.8) / 3), 3)
+
+
 def test_distances_in_mm_and_in_pixels_are_never_averaged_together() -> None:
     made = table([row("a", 0, "sam", 0.5), row("v", 0, "sam", 0.9)], info("a"), info("v", unit="mm"))
     assert made.averaged("seen", "hd95") == ("a",)
