@@ -13,6 +13,7 @@ from torch import nn
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
+from napari_medseg.core.task import Task
 from napari_medseg.learning.data import Dataset
 from napari_medseg.networks.weights import find_models, load_state, save_model
 
@@ -93,7 +94,7 @@ def release(
     sets = {one.name: len(one.select("train")) for one in datasets}
     terms = {one.name: one.terms for one in datasets}
     card = {"sets": sets, "terms": terms, "seen": seen, "recipe": seen["runs"][-1]["recipe"]}
-    card |= more or {}
+    card |= {"about": {one.name: _about(one.task) for one in datasets}} | dict(more or {})
     lines = [
         f"# {out.name}",
         "",
@@ -119,6 +120,13 @@ def release(
         card_text="\n".join(lines),
         backbone=backbone,
     )
+
+
+def _about(task: Task) -> dict[str, Any]:
+    """What a task says of its images, and its rules, for a card."""
+    rules = [[rule.kind, rule.first, rule.second] for rule in task.rules]
+    words = {"modality": task.modality, "anatomy": task.anatomy, "objective": task.objective}
+    return words | {"rules": rules}
 
 
 def _words(run: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_medseg.core.errors import TaskError, WeightsError
 from napari_medseg.core.model import Model
 from napari_medseg.core.settings import with_overrides
-from napari_medseg.core.structure import Structure, colour_of
-from napari_medseg.core.task import Task, task_of
+from napari_medseg.core.task import Rule, Task, task_of
 
 if TYPE_CHECKING:
     from napari_medseg.methods import Entry, Method
@@ -40,17 +39,24 @@ def tasks(data: Path | None = None) -> list[Task]:
     """List the tasks that models were trained for, and those of the data sets in a folder."""
     found = {}
     for model in models():
-        if model.structures:
-            structures = tuple(Structure(name, colour_of(i)) for i, name in enumerate(model.structures))
-            slug = str(model.card.get("task", model.name))
-            found[slug] = Task(slug, structures=structures)
-        for slug, names in dict(model.card.get("tasks", {})).items():
-            found[slug] = task_of(slug, tuple(map(str, names)))
+        found.update({task.slug: task for task in _tasks_of(model)})
     if data is not None:
         from napari_medseg.learning.data import read_datasets
 
         found.update({dataset.name: dataset.task for dataset in read_datasets([data])})
     return [found[slug] for slug in sorted(found)]
+
+
+def _tasks_of(model: Model) -> Iterator[Task]:
+    """The tasks a model's card names; what is damaged there is passed over."""
+    if model.structures:
+        yield task_of(str(model.card.get("task", model.name)), model.structures)
+    with suppress(TypeError, ValueError, AttributeError, TaskError):
+        for slug, names in model.card.get("tasks", {}).items():
+            about = model.card.get("about", {}).get(slug, {})
+            words = {key: str(about.get(key, "")) for key in ("modality", "anatomy", "objective")}
+            rules = tuple(Rule(*rule) for rule in about.get("rules", ()))
+            yield replace(task_of(slug, tuple(map(str, names)), **words), rules=rules)
 
 
 def task(slug: str, data: Path | None = None) -> Task:
