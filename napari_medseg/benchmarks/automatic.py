@@ -113,7 +113,7 @@ def _tabulated(
     found = Table(title, about, infos, own)
     routers = {m.name: m.card["router"] for m in bench.joint.values() if "router" in m.card}
     absence = tuple(row for row in rows if row.part != AUTOMATIC)
-    notes += _spent(bench, names)
+    notes += [*_spent(bench, names), *_behind(own)]
     if any(is_trained(name) for name in names) and not minutes_a_task(bench.joint.get("hsp_sam")):
         notes.append(f"No joint HSP-SAM says how long it was trained: its rivals have {BUDGET:g} min a task.")
     return AutomaticTable(found, absence, tuple(few), tuple(notes), routers)
@@ -129,6 +129,19 @@ def _spent(bench: Bench, names: Sequence[str]) -> list[str]:
             minutes = sum(one.minutes for one in done)
             found.append(f"{name}: {len(done)} of {len(far)} trained, {minutes:.0f} minutes in all.")
     return found
+
+
+def _behind(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each arm that answered fewer images than the others."""
+    images: dict[str, set[tuple[str, str]]] = {}
+    for row in rows:
+        images.setdefault(row.arm, set()).add((row.set, row.image))
+    most = max(map(len, images.values()), default=0)
+    return [
+        f"{arm} answered {len(found)} of {most} images; differences are over those that both arms answered."
+        for arm, found in images.items()
+        if len(found) < most
+    ]
 
 
 def current(done: Mapping[str, Sequence[Row]], pieces: Sequence[Piece]) -> list[Row]:
