@@ -5,10 +5,9 @@ The SAM below is frozen, so that what its encoder sees is kept once and only the
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,23 @@ from monai.losses.focal_loss import FocalLoss
 from torch import Tensor
 from torch.nn import functional as F
 
-from napari_medseg.core.errors import MedsegError, TaskError
+from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
 from napari_medseg.core.progress import Job, Progress, finish
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.data import Dataset, read_datasets
+from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.labelled import labelled_dataset
 from napari_medseg.learning.questions import Asker, Questions
-from napari_medseg.learning.release import Seen, advance, begin_run, follow, release, save_state
+from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
+from napari_medseg.learning.segmote_check import check_segmote, write_down
 from napari_medseg.learning.views import Views
 from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam, load_sam
 from napari_medseg.networks.segmote import Answered, SegMoTE, preset
 from napari_medseg.networks.tiny_vit import TinyViT
+from napari_medseg.networks.weights import read_model
 
 _SOFT_UNTIL = 0.2  # of the training, while the softly combined mask is learnt from as well
 
@@ -58,6 +60,7 @@ class Settings:
     experts: int = setting(4, "Experts", low=1, high=12)
     free: bool = setting(True, "Tokens from the image", help="Progressive Prompt Tokenization")
     plain: bool = setting(False, "One plain query", help="the control with as many parameters")
+    check: int = setting(0, "Slices checked a set", low=0, help="of split val; takes further minutes")
     paper: bool = setting(False, "The paper's loss", help="Dice and balance only")
 
 
@@ -101,7 +104,7 @@ def train_segmote(
     if not datasets:
         raise TaskError("There is nothing to train on: all data sets there are marked unseen.")
     preparation = Preparation(long_side=settings.canvas)
-    start = last_saved = time.monotonic()
+    start = time.monotonic()
     tasks = []
     for position, dataset in enumerate(datasets):
         yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
@@ -122,49 +125,28 @@ def train_segmote(
     seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
     kept = (out, parts, preparation, datasets, numbers, backbone)
     network.train()
-    step, running = 0, dict[str, float]()
     with tempfile.TemporaryDirectory(prefix="segmote-") as folder:
-        early = numbers.get("early", 0) > 0
-        views = Views(
-            Path(folder) / "views", tasks, sam, preparation, random, most=settings.n_views, early=early
-        )
+        bounds = {"most": settings.n_views, "early": numbers["early"] > 0}
+        views = Views(Path(folder) / "views", tasks, sam, preparation, random, **bounds)
         for n in views.fill(60 * minutes * settings.encoding):
             yield Progress(0.0, f"Encoded {n} pictures")
         asker = Asker(views, random, settings.absent, settings.prompted)
-        training = time.monotonic()
-        length = max(1.0, 60 * minutes - (training - start))
-        while True:
-            done = max((time.monotonic() - training) / length, step / (settings.most_steps or math.inf))
-            if done >= 1.0:
-                break
-            warm = min(1.0, (step + 1) / max(1, settings.warm_up))
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+        left = max(0.01, minutes - (time.monotonic() - start) / 60)
+        descent = Descent(optimiser, network.parameters(), settings, left)
+        for done in descent.steps():
             questions = asker.draw(settings.n_questions, 1.0 if begun else done)
-            encoded = views.encoded(questions.views, device)
-            optimiser.zero_grad(set_to_none=True)
-            turns = 1 + int(random.random() < settings.again)
-            for turn in range(turns):
-                answered = network(sam, encoded, _ask(questions, settings.free, device))
-                losses = _losses(answered, questions, settings.paper, not begun and done < _SOFT_UNTIL)
-                total = torch.stack(list(losses.values())).sum() / turns
-                torch.autograd.backward(total)
-                if turn + 1 < turns:
-                    questions = questions.again(answered.masks, random)
-            if not torch.isfinite(total):
-                raise MedsegError(f"Training stopped at step {step}: the loss is not finite; lower the rate.")
-            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            step += 1
-            follow(average, network, min(settings.average, step / (step + 10)))
-            for name, loss in losses.items():
-                running[name] = 0.98 * running.get(name, loss.item()) + 0.02 * loss.item()
+            softly = not begun and done < _SOFT_UNTIL
+            n_turns = 1 + int(random.random() < settings.again)
+            descent.learn(_turns(network, sam, views, questions, n_turns, softly, settings, random))
+            descent.average(average, network, settings.average)
             seen = advance(seen, settings.n_questions)
-            if time.monotonic() - last_saved > 300:
+            if descent.is_time_to_save():
                 _keep(*kept, seen)
-                last_saved = time.monotonic()
-            yield Progress(min(done, 1.0), f"Step {seen['steps']}", numbers=dict(running))
+            yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
     _keep(*kept, seen)
+    if settings.check:
+        model = replace(read_model(out, "session"), backbone=backbone)
+        write_down(model, (yield from check_segmote(sources, model, most=settings.check)))
     return out
 
 
@@ -173,19 +155,36 @@ def numbers_for(sam: CompactSam | OfficialSam, settings: Settings) -> dict[str, 
     chosen = {"n_experts": settings.experts, "plain": settings.plain}
     width = sam.mask_decoder.transformer_dim
     if isinstance(sam, CompactSam):
-        return preset(
-            "compact", width=width, fine=width // 4, middle=width // 4, stem=sam.stem_widths[1:], **chosen
-        )
+        sizes = {"width": width, "fine": width // 4, "middle": width // 4, "stem": sam.stem_widths[1:]}
+        return preset("compact", early=0, **sizes, **chosen)
     if isinstance(sam.image_encoder, TinyViT):
         raise TaskError("SegMoTE needs SAM's own image encoder; this model has another kind.")
     early = sam.image_encoder.blocks[0].norm1.normalized_shape[0]
     return preset("vit_b", width=width, fine=width // 8, middle=width // 4, early=early, **chosen)
 
 
-def _ask(questions: Questions, free: bool, device: str) -> Any:
-    """The questions as the network reads them, without tokens from the image where they are left out."""
-    asked = questions.asked(device)
-    return asked if free else replace(asked, is_free=torch.zeros_like(asked.is_free))
+def _turns(
+    network: SegMoTE,
+    sam: CompactSam | OfficialSam,
+    views: Views,
+    questions: Questions,
+    n_turns: int,
+    softly: bool,
+    settings: Settings,
+    random: np.random.Generator,
+) -> Iterator[dict[str, Tensor]]:
+    """Ask, and ask again with the answer handed back; the losses of each turn."""
+    device = str(next(network.parameters()).device)
+    encoded = views.encoded(questions.views, device)
+    for turn in range(n_turns):
+        asked = questions.asked(device)
+        if not settings.free:
+            asked = replace(asked, is_free=torch.zeros_like(asked.is_free))
+        answered = network(sam, encoded, asked)
+        losses = _losses(answered, questions, settings.paper, softly)
+        yield {name: loss / n_turns for name, loss in losses.items()}
+        if turn + 1 < n_turns:
+            questions = questions.again(answered.masks, random)
 
 
 def _losses(answered: Answered, questions: Questions, paper: bool, softly: bool) -> dict[str, Tensor]:

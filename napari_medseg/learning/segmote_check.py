@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,7 +30,9 @@ from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
 from napari_medseg.networks.segmote import Answered, SegMoTE, load_segmote
 from napari_medseg.networks.segmote_asking import asked, by_name
+from napari_medseg.networks.weights import CARD, amend_card
 
+_ARMS = ("name", "box", "box by SAM")
 _FOREIGN = 2  # names of other tasks asked for on each image
 
 
@@ -72,6 +74,50 @@ def check_segmote(
             check.ask(slices[int(i)], dataset.task, foreign)
     yield Progress(1.0, "Done")
     return check.record()
+
+
+def write_down(model: Model, said: Mapping[str, Any], split: str = "val") -> Model:
+    """Write into a model's card what `check_segmote` found."""
+    rows = {name: (said["sets"][name], said["n"][name]) for name in said["sets"]}
+    lines = [
+        "",
+        f"## On split {split}",
+        f"Dice on a canvas of {model.preparation.long_side} px, a few slices of each set (`check_segmote`).",
+        "",
+        "| set | by name | with a box | the SAM below with that box |",
+        "|---|---|---|---|",
+        *(f"| {name} | {_cells(*row)} |" for name, row in rows.items()),
+        f"| **mean of the sets** | {_cells(said['mean'], {})} |",
+        "",
+        f"Absent structures were said to be absent in {_percent(said['absent'])}; structures that were there "
+        f"were missed in {_percent(said['missed'])}.",
+        "",
+        "| modality | images by expert token | share by expert of the last layer |",
+        "|---|---|---|",
+        *(
+            f"| {kind} | {_list(one['tokens'])} | {_list(one['experts'])} |"
+            for kind, one in said["router"].items()
+        ),
+        "",
+    ]
+    card = model.folder / CARD
+    card.write_text(card.read_text(encoding="utf-8").rstrip() + "\n" + "\n".join(lines), encoding="utf-8")
+    return amend_card(model, {"validation": dict(said)})
+
+
+def _cells(dice: Mapping[str, float], n: Mapping[str, int]) -> str:
+    """The three arms of one row, with the number of answers where it is known."""
+    shown = (f"{dice[a]:.3f}" + (f" ({n[a]})" if a in n else "") if a in dice else "" for a in _ARMS)
+    return " | ".join(shown)
+
+
+def _percent(one: Mapping[str, Any]) -> str:
+    said = "none" if one["said"] is None else f"{100 * one['said']:.0f} %"
+    return f"{said} of {one['of']} questions"
+
+
+def _list(values: Sequence[float]) -> str:
+    return ", ".join(map(str, values))
 
 
 class _Check:

@@ -12,7 +12,6 @@ from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Progress, finish
 from napari_medseg.learning import segmote as recipe
 from napari_medseg.learning.segmote import Settings, mask_loss, numbers_for, train_segmote
-from napari_medseg.learning.segmote_check import check_segmote
 from napari_medseg.networks.checkpoints import official_sam
 from napari_medseg.networks.sam import load_sam
 from napari_medseg.networks.segmote import load_segmote
@@ -51,16 +50,16 @@ def test_it_learns_and_writes_a_model_and_goes_on(tmp_path: Path, backbone: Mode
 
 
 def test_it_says_how_well_it_does(tmp_path: Path, backbone: Model) -> None:
-    data = phantoms(tmp_path / "breasts")
-    folder = finish(train_segmote([data], tmp_path / "s", backbone=backbone, minutes=5, settings=QUICK))
-    model = replace(read_model(folder, "session"), backbone=backbone)
-    said = finish(check_segmote([data], model))
+    data, settings = phantoms(tmp_path / "breasts"), replace(QUICK, check=5)
+    folder = finish(train_segmote([data], tmp_path / "s", backbone=backbone, minutes=5, settings=settings))
+    said = read_model(folder, "session").card["validation"]
     assert set(said["sets"]["breasts"]) == {"name", "box", "box by SAM"}
     assert said["n"]["breasts"]["name"] == 4  # two images, two structures
     assert all(0 <= value <= 1 for value in said["mean"].values())
     assert sum(said["router"]["US"]["tokens"]) == 4
     assert sum(said["router"]["US"]["experts"]) == pytest.approx(1, abs=0.01)
     assert said["missed"]["of"] + said["absent"]["of"] == 4
+    assert f"{said['mean']['box by SAM']:.3f}" in (folder / "card.md").read_text()
 
 
 def test_without_learning_the_experts_add_nothing(tmp_path: Path, backbone: Model) -> None:
@@ -113,3 +112,5 @@ def test_the_numbers_fit_the_sam_below(backbone: Model) -> None:
     assert (compact["width"], compact["fine"], compact["stem"]) == (32, 8, (8, 16))
     published = numbers_for(official_sam(weights(small("sam")))[0], Settings())
     assert (published["width"], published["fine"], published["early"]) == (32, 4, 32)
+    with pytest.raises(TaskError, match="own image encoder"):
+        numbers_for(official_sam(weights(small("mobile_sam")))[0], Settings())
