@@ -158,3 +158,12 @@ def test_two_windows_keep_both_masks_and_say_so(window):
     second.propose(2)
     second.accept(2)  # on top of its own: nothing more to say
     assert len(second.said) == 1 and session.load(case).reviewed == {"axial": {1, 2}}
+
+
+def test_the_session_knows_what_structures_are_called(window):
+    one = window()
+    one.memory.keep_names(one.work.mask.structures, (replace(one.work.mask.structures[0], name="liver"),))
+    one.wait()
+    assert one.memory.session.task.structure_names == ("liver",) and not one.said
+    one.die()
+    assert window().work.mask.names == ("liver",), "the next image begins with it"

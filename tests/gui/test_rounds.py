@@ -18,6 +18,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Signals are POSIX's.")
 @pytest.fixture
 def lessons(home, monkeypatch):
     """The folder of a session with twenty accepted pictures; rounds learn a grey value."""
+    monkeypatch.setattr(workflow, "is_blind", lambda session, case, plane, index: False)
     monkeypatch.setitem(methods.menu(), "bright", None)
     monkeypatch.setitem(recipes.RECIPES, "hsp_sam", taught.BRIGHT)
     monkeypatch.setattr(recipes, "before", recipes.before)
