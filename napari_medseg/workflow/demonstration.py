@@ -16,7 +16,7 @@ from napari_medseg.core.prompts import Box, Point
 from napari_medseg.core.request import Example, Request
 from napari_medseg.core.task import task_of
 from napari_medseg.workflow.images import save_mask
-from napari_medseg.workflow.lookup import build, model_for
+from napari_medseg.workflow.lookup import build, model_for, task, tasks
 from napari_medseg.workflow.proposals import segment
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What a model has to beat, for a box and for a click.
 _BOX_FLOORS = {"ellipse": "ellipse in the box", "grabcut": "GrabCut"}
 _CLICK_FLOORS = {"grabcut": "GrabCut", "random walker": "random walker"}
+# Tasks of the model for known structures: one that the fundus photograph shows, and one that it cannot.
+_SHOWN, _NOT_SHOWN = "fundus_disc_cup_drishti", "liver_ct_msd"
 
 
 def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
@@ -61,6 +63,11 @@ def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
         written += more
         sections.append(f"<h2>From three examples</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
+    if model_for("hsp_sam") and {_SHOWN, _NOT_SHOWN} <= {task.slug for task in tasks()}:
+        more, words = yield from _without_a_click(out, device)
+        written += more
+        sections.append(f"<h2>Without a click</h2><p>{escape(words)}</p>")
+        sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
     page = out / "index.html"
     page.write_text(_page(name, sections), encoding="utf-8")
     return [page, *written]
@@ -95,12 +102,35 @@ def _from_examples(out: Path, device: str) -> Job[tuple[list[Path], str]]:
     return [picture, save_mask(mask, volume, out / "examples_mask.nii.gz")], words
 
 
+def _without_a_click(out: Path, device: str) -> Job[tuple[list[Path], str]]:
+    """Outline what a model knows on a fundus photograph, and ask it there for what cannot be on it."""
+    from napari_medseg.workflow.pictures import beside, panel
+    from napari_medseg.workflow.samples import fundus
+
+    sample = fundus()
+    yield Progress(0.95, "outlining known structures without a click")
+    method, answers = build("hsp_sam", device=device), []
+    for slug in (_SHOWN, _NOT_SHOWN):
+        request = Request(sample.volume, sample.plane, (sample.index,), task(slug))
+        answers.append((yield from segment(method, request)))
+    found = answers[0].mask
+    panels = [
+        panel(sample, found.on_slice(name, sample.plane, 0), f"hsp_sam, {name}", with_prompt=False)
+        for name in found.names
+    ]
+    picture = out / "automatic.png"
+    beside(panels).save(picture)
+    words = f"From {sample.source}, asked for {', '.join(found.names)}. "
+    words += f"Asked for {', '.join(answers[1].mask.names)}: {' '.join(answers[1].notes) or 'it drew some.'}"
+    return [picture, save_mask(found, sample.volume, out / "automatic_mask.png")], words
+
+
 def _outlined(sample: Sample, method: Method) -> Job[Mask]:
     """Ask a method for one structure on one slice and put the answer on the whole grid."""
-    task = task_of(sample.name, (sample.prompt.structure,))
-    request = Request(sample.volume, sample.plane, (sample.index,), task, (sample.prompt,))
+    asked = task_of(sample.name, (sample.prompt.structure,))
+    request = Request(sample.volume, sample.plane, (sample.index,), asked, (sample.prompt,))
     answer = yield from segment(method, request)
-    return Mask.empty(sample.volume.geometry, task.structures).paste(answer.mask, answer.start)
+    return Mask.empty(sample.volume.geometry, asked.structures).paste(answer.mask, answer.start)
 
 
 def _draw(sample: Sample, method: str, mask: Mask, out: Path) -> tuple[Path, str]:
