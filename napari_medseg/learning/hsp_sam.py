@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Settings:
     """How long and how hard to train, and which parts of the method."""
 
     canvas: int = setting(256, "Canvas", low=64, high=1024, unit="px", help="side of the images trained on")
+    picture: int = setting(256, "Picture size", low=64, high=1024, unit="px", help="side when it is used")
     n_images: int = setting(4, "Images of a task", low=1, high=128)
     n_tasks: int = setting(3, "Tasks a step", low=1, high=64)
     rate: float = setting(6e-4, "Learning rate", low=1e-7, high=1e-1)
@@ -80,7 +81,7 @@ def train_hsp_sam(
     datasets = sorted((one for one in read_datasets(sources) if one.role == "seen"), key=lambda one: one.name)
     if not datasets:
         raise TaskError("There is nothing to train on: all data sets there are marked unseen.")
-    preparation = Preparation(long_side=256)
+    preparation = replace(backbone.preparation, long_side=settings.picture)
     lessons = []
     for dataset in datasets:
         lessons.append((dataset.task, (yield from labelled_dataset(dataset, "train", preparation))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job
 from napari_medseg.core.settings import with_overrides
 
-RECIPES = ("pretrain", "calibrate", "segicl", "hsp_sam", "segmote")
+_STANDING = ("segicl", "hsp_sam", "segmote")  # recipes of networks that stand on a SAM
+RECIPES = ("pretrain", "calibrate", *_STANDING)
 
 
 def evaluate(pred: Path, truth: Path) -> Job[Any]:
@@ -37,7 +39,7 @@ def train(
     Parameters
     ----------
     settings : Mapping
-        Settings of the recipe by name; the others keep their defaults.
+        Settings of the recipe by name, the others keep their defaults; `backbone` names a SAM to stand on.
 
     Raises
     ------
@@ -64,22 +66,13 @@ def train(
         "device": choose_device(device),
         "seed": seed,
     }
-    given = settings or {}
-    if recipe == "segicl":
-        from napari_medseg.learning import segicl
-
-        words |= {"backbone": _backbone(), "settings": with_overrides(segicl.Settings(), given)}
-        return (yield from segicl.train_segicl(sources, Path(out), **words))
-    if recipe == "hsp_sam":
-        from napari_medseg.learning import hsp_sam
-
-        words |= {"backbone": _backbone(), "settings": with_overrides(hsp_sam.Settings(), given)}
-        return (yield from hsp_sam.train_hsp_sam(sources, Path(out), **words))
-    if recipe == "segmote":
-        from napari_medseg.learning import segmote
-
-        words |= {"backbone": _backbone(), "settings": with_overrides(segmote.Settings(), given)}
-        return (yield from segmote.train_segmote(sources, Path(out), **words))
+    given = dict(settings or {})
+    if recipe in _STANDING:
+        room: Any = import_module(f"napari_medseg.learning.{recipe}")
+        words |= {"backbone": _backbone(str(given.pop("backbone", "")))}
+        words |= {"settings": with_overrides(room.Settings(), given)}
+        folder: Path = yield from getattr(room, f"train_{recipe}")(sources, Path(out), **words)
+        return folder
     from napari_medseg.learning import pretrain
 
     words["settings"] = with_overrides(pretrain.Settings(), given)
@@ -109,19 +102,22 @@ def _calibrate(sources: Sequence[Path], out: Path, **words: Any) -> Job[Path]:
     raise TaskError(f"'{out.name}' is no model that can be calibrated; SAM and SegICL can.")
 
 
-def _backbone() -> Model:
-    """The compact SAM whose encoder others share: the last shipped one.
+def _backbone(name: str = "") -> Model:
+    """The SAM on which others stand: the one named, else the compact one that is shipped.
 
     Raises
     ------
     WeightsError
-        If none is installed.
+        If it is not installed.
     """
-    from napari_medseg.workflow.lookup import models
+    from napari_medseg.workflow.lookup import model_for, models
 
-    compact = [
-        m for m in models() if m.network == "sam" and "layout" not in m.numbers and m.origin == "shipped"
-    ]
+    if name:
+        found = model_for("sam", name)
+        assert found is not None  # one that is not there was refused
+        return found
+    shipped = [one for one in models() if one.network == "sam" and one.origin == "shipped"]
+    compact = [one for one in shipped if "layout" not in one.numbers]
     if not compact:
         raise WeightsError("There is no compact SAM to build on; install the package again, or pretrain one.")
     return compact[-1]
