@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from napari_medseg.networks.segmote import Asked
 from napari_medseg.networks.state_encoder import read_text
 
 Random = np.random.Generator
+T = TypeVar("T")
 _MOST_POINTS = 12
 _MOST_OFTEN = 0.45  # power of a set's size by which its tasks are drawn
 _NAMED = 0.5  # how often a prompt comes with the name
@@ -118,28 +120,23 @@ class Asker:
         names = self.views.tasks[slug].structure_names
         late = min(1.0, 2.0 * done)  # nothing is called absent before something present is asked for
         if self.foreign[slug] and self.random.random() < self.absent * late:
-            view = self._pick(self.views.of[self._any(self.foreign[slug])])
+            view = self._any(self.views.of[self._any(self.foreign[slug])])
             name, empty = self._any(names), np.zeros(view.regions().shape[1:], bool)
             return view, name, empty, _no_marks(empty), (False, True, True)
-        view = self._pick(self.views.of[slug])
+        view = self._any(self.views.of[slug])
         regions = view.regions()
         shown = [k for k in range(len(names)) if view.known[k] and regions[k].any()]
         missing = [k for k in range(len(names)) if view.known[k] and k not in shown]
         if not shown or (missing and self.random.random() < _MISSING * late):
-            k = self._any(missing or range(len(names)))
+            k = self._any(missing)
             return view, names[k], regions[k], _no_marks(regions[k]), (False, True, True)
         k = self._any(shown)
         part = self._part(regions[k])
         kind = "prompts" if self.random.random() < self.prompted else self._kind(done)
         if part is not None and kind in ("prompts", "appended"):
             named = bool(self.random.random() < _NAMED)
-            return (
-                view,
-                names[k],
-                part,
-                first_prompts(part[None], self.random),
-                (True, kind != "prompts", named),
-            )
+            marks = first_prompts(part[None], self.random)
+            return view, names[k], part, marks, (True, kind != "prompts", named)
         marks = _no_marks(regions[k])
         if kind == "words":
             marks = replace(marks, previous=self._rough(regions[k]))
@@ -154,17 +151,15 @@ class Asker:
         parts, n = ndimage.label(region)
         sizes = np.bincount(parts.ravel(), minlength=n + 1)[1:]
         large = np.flatnonzero(sizes >= SMALLEST)
-        return np.asarray(parts == 1 + self._any(large)) if len(large) else None
+        return np.asarray(parts == 1 + self._any(large.tolist())) if len(large) else None
 
     def _rough(self, region: NDArray[np.bool_]) -> Tensor:
         """A first guess (1, S/4, S/4): shifted, grown or shrunk."""
         moved = shaken(region[2::4, 2::4], self.random.uniform(-2, 2, 2), int(self.random.integers(-1, 3)))
         return torch.from_numpy(np.where(moved, 1.0, -1.0).astype(np.float32))[None]
 
-    def _pick(self, views: Sequence[View]) -> View:
-        return views[int(self.random.integers(len(views)))]
-
-    def _any(self, among):  # type: ignore[no-untyped-def]
+    def _any(self, among: Sequence[T]) -> T:
+        """One of several, each as likely."""
         return among[int(self.random.integers(len(among)))]
 
 

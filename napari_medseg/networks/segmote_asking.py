@@ -45,8 +45,14 @@ def asked(prompts: PromptBatch, names: Sequence[str], *, prompted: bool = False,
     """Questions with a name each, "" where it is not known; with or without prompts and free tokens."""
     device = prompts.points.device
     text = torch.stack([read_text(name) for name in names]).to(device)
-    flags = (torch.full((len(names),), flag, device=device) for flag in (prompted, free))
-    return Asked(prompts, text, *flags, torch.tensor([bool(name) for name in names], device=device))
+    n = len(names)
+    return Asked(
+        prompts,
+        text,
+        is_prompted=torch.full((n,), prompted, device=device),
+        is_free=torch.full((n,), free, device=device),
+        is_named=torch.tensor([bool(name) for name in names], device=device),
+    )
 
 
 class Named(nn.Module):

@@ -1,5 +1,6 @@
 """Encoded views on disk: the same as the encoder gives, bounded and balanced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,23 @@ def test_the_file_stays_within_its_bound(tmp_path: Path) -> None:
 def test_a_task_without_a_slice_is_said(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="task 1"):
         some_views(tmp_path, n=(1, 0))
+
+
+def test_slices_nobody_looked_at_teach_nothing(tmp_path: Path) -> None:
+    unknown = replace(labelled(0), known=np.zeros(2, bool))
+    sam = CompactSam.tiny().eval()
+    tasks = [(task_of("task", ("liver", "spleen")), [unknown, labelled(1)])]
+    views = Views(tmp_path / "views", tasks, sam, PREPARED, np.random.default_rng(0), most=8)
+    assert {one.title for _, one, _ in views.plan} == {"slice 1"}
+
+
+def test_a_closer_look_holds_a_part_of_what_is_outlined(tmp_path: Path) -> None:
+    views, _ = some_views(tmp_path)
+    one, sides = labelled(0), set()
+    for _ in range(50):
+        side, down, across = views._closer(one)
+        assert (down.stop - down.start, across.stop - across.start) == (side, side)
+        assert 0 <= down.start and down.stop <= SIDE and 0 <= across.start and across.stop <= SIDE
+        assert one.regions[0][down, across].sum() >= 0.9 * one.regions[0].sum()  # 16 by 32 pixels
+        sides.add(side)
+    assert min(sides) < 48 < max(sides)
