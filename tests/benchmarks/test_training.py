@@ -40,14 +40,14 @@ def test_the_outputs_of_tasks_follow_each_other() -> None:
 
 def test_a_budget_is_spent_over_several_calls(tmp_path: Path) -> None:
     given, file = pictures(tmp_path / "data"), tmp_path / "weights" / "gland.safetensors"
-    first = finish(train_rival(SMALL, given, file, minutes=0.02, budget=0.05))
-    assert not first.finished and not file.is_file() and first.steps > 0
+    first = finish(train_rival(SMALL, given, file, minutes=0.0, budget=0.05))
+    assert not first.finished and not file.is_file() and first.steps == 1
     assert learnt(file) == first
-    second = finish(train_rival(SMALL, given, file, minutes=1.0, budget=0.05))
+    second = finish(train_rival(SMALL, given, file, minutes=20.0, budget=0.05))
     assert second.finished and second.steps > first.steps and 0.05 <= second.minutes < 0.1
-    assert second.best >= 0
+    assert second.best >= 0 and (first.canvas, second.canvas) == (32, 64)
     assert set(load_file(file)) == set(SMALL.network(2).state_dict())
-    assert finish(train_rival(SMALL, given, file, minutes=1.0, budget=0.05)) == second
+    assert finish(train_rival(SMALL, given, file, minutes=20.0, budget=0.05)) == second
 
 
 def test_without_a_budget_it_ends_when_nothing_is_gained(
@@ -57,16 +57,29 @@ def test_without_a_budget_it_ends_when_nothing_is_gained(
     monkeypatch.setattr(training, "_PATIENCE", 1)
     monkeypatch.setattr(training, "_GAIN", 2.0)  # more than can be gained: every look is in vain
     file = tmp_path / "gland.safetensors"
-    found = finish(train_rival(SMALL, pictures(tmp_path / "data"), file, minutes=5.0))
+    found = finish(train_rival(SMALL, pictures(tmp_path / "data"), file, minutes=20.0))
     assert found.finished and found.cuts == 3 and found.steps == 3
     assert file.is_file() and not file.with_suffix(".state").is_file()
 
 
 def test_it_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "_LOOK", 20)
+    monkeypatch.setattr(training, "_LOOK", 10)
     given = pictures(tmp_path / "data")
-    far = finish(train_rival(SMALL, given, tmp_path / "gland.safetensors", minutes=1.0, budget=0.2))
-    assert far.best > 0.3
+    far = finish(train_rival(SMALL, given, tmp_path / "gland.safetensors", minutes=20.0, budget=0.15))
+    assert far.finished and far.best > 0.2
+
+
+def test_another_canvas_begins_its_own_search(tmp_path: Path) -> None:
+    course = training._Course(SMALL, pictures(tmp_path / "data"), tmp_path / "x.safetensors", "cpu", 0)
+    course.look_at(True)
+    course.look()
+    assert course.far.canvas == 32 and course.far.best >= 0
+    course.look_at(True)
+    assert course.far.best >= 0
+    course.look_at(False)
+    assert course.far.canvas == 64 and course.far.best < 0
+    assert training._is_small(Learnt(minutes=0.9), 2.0) and not training._is_small(Learnt(minutes=1.0), 2.0)
+    assert training._is_small(Learnt(), None) and not training._is_small(Learnt(cuts=1), None)
 
 
 def test_rates_fall() -> None:
