@@ -11,6 +11,7 @@ from napari_medseg.core.statistics import FEWEST_GROUPS, paired_bootstrap
 
 Outcome = Literal["better", "worse", "no change", "too few", "first"]
 VISIBLE = 0.01  # Dice by which a slice counts as better or worse
+_MANY = 100  # patients, beyond which their number says nothing
 _WIDEST = 0.05  # an interval that reaches further to each side says nothing yet
 
 
@@ -58,11 +59,11 @@ class Change:
 
     @property
     def n_missing(self) -> int:
-        """About how many more patients must be held back before the difference can be told."""
+        """About how many more patients must be seen before the difference can be told."""
         if self.n_groups < FEWEST_GROUPS:
-            return FEWEST_GROUPS - self.n_groups
+            return 3 * (FEWEST_GROUPS - self.n_groups)  # a third of few patients is held back
         reach = ((self.high or 0.0) - (self.low or 0.0)) / 2
-        return max(1, math.ceil(self.n_groups * ((reach / _WIDEST) ** 2 - 1)))
+        return 5 * max(1, math.ceil(self.n_groups * ((reach / _WIDEST) ** 2 - 1)))  # a fifth of many
 
 
 @dataclass(frozen=True)
@@ -168,8 +169,9 @@ def _words(change: Change, before: str) -> str:
     was = f"{change.before:.2f}{f' ({before})' if before else ''} to {change.after:.2f}"
     numbers = f"{change.n_better} better, {change.n_worse} worse"
     if change.outcome == "too few":
-        more = f"{change.n_missing} more patient{'s' * (change.n_missing > 1)}"
-        return f"Too few to tell: {change.name} {was} {where}: {numbers}; about {more} held back would tell."
+        more = f"about {change.n_missing}" if change.n_missing <= _MANY else "many"
+        said = f"slices of {more} more patients would tell"
+        return f"Too few to tell: {change.name} {was} {where}: {numbers}; {said}."
     tail = ", no change we can detect" if change.outcome == "no change" else ""
     return f"{name} {was} {where}: {numbers}{tail}."
 

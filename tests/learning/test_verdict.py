@@ -68,13 +68,14 @@ def test_no_change_and_others() -> None:
 
 def test_too_few_says_what_is_missing() -> None:
     verdict = judge(pairs([0.8] * 3, [0.9] * 3, ["a", "a", "b"]), "from five examples")
-    assert verdict.outcome == "too few" and verdict.structures[0].n_missing == 3
+    assert verdict.outcome == "too few" and verdict.structures[0].n_missing == 9
     assert verdict.sentence == (
         "Too few to tell: liver 0.80 (from five examples) to 0.90 on 3 held-back slices of 2 patients: "
-        "3 better, 0 worse; about 3 more patients held back would tell."
+        "3 better, 0 worse; slices of about 9 more patients would tell."
     )
     wide = judge(pairs([0.5] * 6, [0.2, 0.9, 0.3, 0.8, 0.6, 0.4]))
-    assert wide.outcome == "too few" and wide.structures[0].n_missing > 6
+    assert wide.outcome == "too few" and wide.structures[0].n_missing > 100
+    assert wide.sentence.endswith("slices of many more patients would tell.")
     assert judge([]).sentence.startswith("Too few to tell: no slice is held back yet")
 
 

@@ -8,15 +8,18 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from napari_medseg import workflow
 from napari_medseg.core.errors import TaskError
+from napari_medseg.networks.weights import verify
 from napari_medseg.session.store import Session
 from napari_medseg.workflow import detached
-from tests.taught import taught
+from tests.taught import TASK, taught
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("fake_round.py")
@@ -88,6 +91,26 @@ def test_a_killed_round_is_lost_and_nothing_else_is(session) -> None:
     workflow.start_training(session, minutes=0.01)  # and the next one begins
     assert until(session, lambda last: last.state not in ("running", "paused")).state == "finished"
     assert [record.state for record in workflow.rounds(session)] == ["lost", "finished"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="The process is found in /proc.")
+def test_killed_at_random_moments_a_round_leaves_a_whole_version_or_none(session) -> None:
+    random = Random(5)
+    before = {record.id: record.revision for record in session.cases()}
+    for number in range(1, 6):
+        workflow.start_training(session, minutes=0.002)
+        time.sleep(random.uniform(0.0, 1.5))
+        with suppress(AssertionError, ProcessLookupError):  # it may have ended by itself
+            os.kill(process_of(session), signal.SIGKILL)
+        record = until(session, lambda last: last.state not in ("running", "paused"))
+        assert record.number == number and record.state in ("lost", "finished")
+        assert (record.version != "") == (record.state == "finished")
+        for model in workflow.models(session):
+            if model.origin == "session":
+                verify(model)
+    assert session.in_use("bright", TASK) is None
+    assert {record.id: record.revision for record in session.cases()} == before
 
 
 def test_a_round_is_paused_and_cancelled_from_outside(session) -> None:

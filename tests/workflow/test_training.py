@@ -94,6 +94,19 @@ def test_a_fault_is_remembered_and_the_next_round_begins(session) -> None:
     assert finish(train_session(session.folder, minutes=0.001)).outcome == "better"
 
 
+def test_a_full_disk_stops_the_round_and_nothing_else(session, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SessionError("The disk is full: free some space and try again.")
+
+    monkeypatch.setattr("napari_medseg.learning.round.keep_version", full)
+    with pytest.raises(SessionError, match="The disk is full"):
+        finish(train_session(session.folder, minutes=0.001))
+    assert (state(session).state, state(session).version) == ("failed", "")
+    assert state(session).error == "The disk is full: free some space and try again."
+    assert "trained on" not in session.lessons.shares().values()
+    assert session.load("case-20") is not None
+
+
 def test_what_cannot_begin_says_why(session, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="no recipe 'magic' for a session; the recipes are: hsp_sam"):
         next(train_session(session.folder, "magic"))
