@@ -10,6 +10,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_medseg.core.errors import TaskError
+from napari_medseg.core.geometry import Plane
 from napari_medseg.gui import blind
 from napari_medseg.gui.bench import Bench
 from napari_medseg.gui.enquiry import Enquiry
@@ -49,6 +50,7 @@ class Deeds(QObject):
         self.hand = hand
         self.memory = memory
         self.opening = opening
+        self._weakest: tuple[Plane, int] | None = None  # where its key went last
 
     def actions(self) -> dict[str, Callable[[], Any]]:
         """What each key does, by the names of `keys.KEYS`."""
@@ -145,12 +147,13 @@ class Deeds(QObject):
 
     def weakest_slice(self) -> None:
         """Go to the slice most worth correcting, and say why."""
-        ranked, rank = self.presenter.next_weak()
+        ranked, rank = self.presenter.next_weak(self._weakest == self.screen.place)
         if not ranked:
             raise TaskError("There is no proposed slice left that a method has rated and nobody corrected.")
         position = self.presenter.position(ranked[rank].index)
         place = "the weakest" if rank == 0 else f"number {rank + 1}"
         self.go_to(position)
+        self._weakest = self.screen.place
         self.sections.message.say(
             f"Slice {position + 1}: {ranked[rank].reason}, {place} of {len(ranked)} slices not corrected yet."
         )

@@ -94,7 +94,7 @@ def pictures(work: Work, plane: Plane) -> Pictures:
 
 
 def _add(viewer: Viewer, array: NDArray[np.uint8], work: Work, display: Display) -> Image:
-    """Add the layer below all masks."""
+    """Add the layer above all masks, whose colours would tint it, and below all prompts."""
     from napari.layers import Image
 
     words: dict[str, Any] = {"name": DOUBT, "metadata": {KEY: work.volume, ROLE: DOUBT}, **display.placement}
@@ -106,8 +106,8 @@ def _add(viewer: Viewer, array: NDArray[np.uint8], work: Work, display: Display)
         interpolation2d="linear",
         **words,
     )
-    images = sum(other.metadata.get(ROLE) == "image" for other in viewer.layers)
-    viewer.layers.insert(images, layer)
+    prompts = [n for n, other in enumerate(viewer.layers) if other.metadata.get(ROLE) == "prompts"]
+    viewer.layers.insert(min(prompts, default=len(viewer.layers)), layer)
     return layer
 
 

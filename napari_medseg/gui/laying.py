@@ -55,6 +55,9 @@ def lay(
             elif _is_new(work, question, spot, region):
                 work, changes = edits.propose(work.without_withheld(*spot[1:]), spot, region, facts)
                 yield work, changes
+            elif _is_alike(work.pending.get(spot), facts):
+                work = _rated(work, spot, facts)
+                yield work, ()
 
 
 def lay_found(
@@ -84,6 +87,17 @@ def _is_closed(work: Work, question: Question, spot: Spot) -> bool:
     name, plane, index = spot
     done = index in work.reviewed_for(name).get(plane, frozenset())
     return work.mask.structure(name).locked or (done and not question.pointed)
+
+
+def _is_alike(held: Pending | None, facts: Pending) -> bool:
+    """Whether what is proposed came of the same method and nobody corrected it: a part of the same run."""
+    return held is not None and not held.edited and (held.method, held.model) == (facts.method, facts.model)
+
+
+def _rated(work: Work, spot: Spot, facts: Pending) -> Work:
+    """The work with what the whole run says of a slice that a part of it had outlined already."""
+    said = {name: getattr(facts, name) for name in ("quality", "interval", "n_wrong", "doubt")}
+    return replace(work, pending={**work.pending, spot: replace(work.pending[spot], **said)})
 
 
 def _is_withheld(work: Work, answer: Answer, index: int) -> bool:

@@ -96,9 +96,10 @@ class LearnDrawer(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(2, 2, 2, 2)
         column.setSpacing(3)
-        column.addWidget(self.why)
+        column.addWidget(self.said)
+        column.addWidget(self.rows)
         column.addLayout(line)
-        for widget in (self.rounds, self.said, self.rows, self.left_title, self.left_out):
+        for widget in (self.left_title, self.left_out, self.why, self.rounds):
             column.addWidget(widget)
 
     @property

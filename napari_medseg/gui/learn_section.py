@@ -28,7 +28,7 @@ class LearnSection(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._number = self._dismissed = 0
-        self._paused = False
+        self._paused = self._elsewhere = False
         self._learning: Learning | None = None
         self._n_accepted = 0
         self.text, self.saved = mark(QLabel(self), quiet=True), mark(QLabel(self), quiet=True)
@@ -57,6 +57,7 @@ class LearnSection(QWidget):
         self.dismiss_button = self._button("Dismiss", "Show this no longer; Learning below keeps it")
         self.dismiss_button.clicked.connect(self._dismiss)
         self._lay_out()
+        self.show_saved("")
         self.show_learning(None)
 
     def _button(self, text: str, tip: str) -> QPushButton:
@@ -65,24 +66,20 @@ class LearnSection(QWidget):
         return button
 
     def _lay_out(self) -> None:
-        lines = {
-            "quiet": (self.text, self.train_button, self.saved),
-            "bar": (self.bar, self.pause_button, self.cancel_button),
-            "result": (self.use_button, self.back_button, self.details_button, self.dismiss_button),
-        }
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         column.addWidget(self.verdict)
-        for name, widgets in lines.items():
+        for widgets, stretches in (
+            ((self.use_button, self.back_button, self.details_button, self.dismiss_button), (1, 1, 1, 1)),
+            ((self.bar, self.pause_button, self.cancel_button), (1, 0, 0)),
+            ((self.text, self.train_button, self.saved), (1, 1, 0)),
+        ):
             line = QHBoxLayout()
             line.setSpacing(4)
-            for number, widget in enumerate(widgets):
-                line.addWidget(widget, 1 if name == "result" or number == 0 else 0)
-            column.insertLayout(1 if name == "result" else 0, line)
-        self.train_button.setSizePolicy(
-            self.train_button.sizePolicy().Policy.Expanding, self.train_button.sizePolicy().Policy.Fixed
-        )
+            for widget, stretch in zip(widgets, stretches, strict=True):
+                line.addWidget(widget, stretch)
+            column.addLayout(line)
 
     def show_accepted(self, n_slices: int) -> None:
         """Show how many slices a person has accepted in this case."""
@@ -92,6 +89,13 @@ class LearnSection(QWidget):
     def show_saved(self, state: str) -> None:
         """Show whether all that was accepted is on the disk."""
         self.saved.setText(state)
+        self.saved.setVisible(bool(state))
+
+    def set_elsewhere(self, elsewhere: bool) -> None:
+        """Say whether what came of the last round is shown elsewhere, in the drawer."""
+        self._elsewhere = elsewhere
+        self._show_result(self._learning.last if self._learning is not None else None)
+        self._show_quiet()
 
     def show_learning(self, learning: Learning | None) -> None:
         """Show what there is to learn, or how far a round is, or what came of the last one."""
@@ -121,7 +125,7 @@ class LearnSection(QWidget):
 
     def _show_result(self, record: RoundRecord | None) -> None:
         ended = record is not None and record.state not in ("running", "paused")
-        shown = record is not None and ended and record.number != self._dismissed
+        shown = record is not None and ended and record.number != self._dismissed and not self._elsewhere
         for widget in (self.verdict, self.details_button, self.dismiss_button):
             widget.setVisible(shown)
         self.use_button.setVisible(shown and is_usable(record) and not (record and record.in_use))
@@ -134,12 +138,15 @@ class LearnSection(QWidget):
         learning = self._learning
         ready = learning.readiness if learning is not None and not learning.runs else None
         offer = ready is not None and ready.can_train and ready.n_new > 0
+        offer = offer and not self.dismiss_button.isVisibleTo(self)  # one thing at a time
         self.train_button.setVisible(offer)
         self.train_button.setEnabled(offer)
-        self.text.setVisible(not offer and not (learning is not None and learning.runs))
+        busy = self.dismiss_button.isVisibleTo(self) or (learning is not None and learning.runs)
+        self.text.setVisible(not offer and not busy)
         if ready is not None and offer:
             self.train_button.setText(offer_of(ready))
             self.train_button.setAccessibleName(offer_of(ready))
+            self.train_button.setToolTip(f"{ready.why} In the background; work goes on")
         self.text.setText(self._accepted(ready))
         self.text.setToolTip(ready.why if ready is not None else "")
 
@@ -166,7 +173,7 @@ class LearnSection(QWidget):
 def offer_of(ready: Readiness) -> str:
     """What the chip says when there is something to learn."""
     corrections = "1 new correction" if ready.n_new == 1 else f"{ready.n_new} new corrections"
-    return f"{corrections}: train now (about {minutes(ready.minutes)})"
+    return f"{corrections}: train now ({minutes(ready.minutes)})"
 
 
 def minutes(n: float) -> str:

@@ -61,8 +61,8 @@ class MethodDeeds(QObject):
             *(self.ahead.enabled, self.ahead.set_enabled),
         )
         blind = Switch(
-            "Ask for one slice in twenty without a proposal",
-            "What you outline there yourself judges the model fairly",
+            "Ask for one slice in twenty blind",
+            "Without a proposal: what you outline there yourself judges the model fairly",
             *(self.enquiry.blind, partial(setattr, self.enquiry, "blind")),
         )
         return ([ahead] if entry.network else []) + ([blind] if is_judged(entry) else [])

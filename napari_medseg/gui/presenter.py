@@ -118,11 +118,11 @@ class Presenter:
                     return position
         return order[0] if order else None
 
-    def next_weak(self) -> tuple[list[Weak], int]:
-        """The slices worth correcting, most first, and which of them to go to: the one after this slice."""
+    def next_weak(self, goes_on: bool) -> tuple[list[Weak], int]:
+        """The slices worth correcting, most first, and which to go to: the first, or the one after this."""
         work, here = self.bench.work, self.bench.index
         ranked = weakest(work, self.bench.plane) if work is not None else []
-        at = next((rank for rank, weak in enumerate(ranked) if weak.index == here), -1)
+        at = next((rank for rank, weak in enumerate(ranked) if goes_on and weak.index == here), -1)
         return ranked, (at + 1) % max(len(ranked), 1)
 
     def _turned(self) -> bool:

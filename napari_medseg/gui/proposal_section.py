@@ -185,7 +185,7 @@ class ProposalSection(QWidget):
         """Show what Dice the model expects, of each reading where there are several."""
         qualities = shown.alternatives if len(shown.alternatives) > 1 else ()
         self.sure.setText(_expected(shown))
-        self.sure.setVisible(shown.quality is not None)
+        self.sure.setVisible(shown.quality is not None or shown.has_doubt)  # it keeps the switch on the right
         for number, button in enumerate(self.others):
             button.setVisible(number < len(qualities))
             if number < len(qualities):
@@ -197,7 +197,9 @@ class ProposalSection(QWidget):
         counted = [(name, sum(state == name for state in states)) for name in STATES]
         parts = [_counted(name, n) for name, n in counted if n]
         self.legend.setText(" &nbsp;".join(parts) or "Nothing outlined yet")
-        self.legend.setToolTip("Accepted; edited by hand; proposed; doubtful: the model itself is unsure")
+        self.legend.setToolTip(
+            "Accepted; edited by hand; proposed; doubtful: the model is unsure; blind: asked for without it"
+        )
 
 
 def _counted(state: str, n: int) -> str:

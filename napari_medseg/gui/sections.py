@@ -42,6 +42,7 @@ class Sections(QWidget):
         self.drawers.add("task", "&Task", self.task)
         self.drawers.add("learning", "&Learning", self.learning, TALL_LEARNING)
         self.drawers.add("settings", "Settin&gs", QWidget(self))
+        self.drawers.opened.connect(lambda name: self.learn.set_elsewhere(name == "learning"))
         self._lay_out()
         self.setMinimumWidth(WIDTH)
         self.setMaximumWidth(2 * WIDTH)

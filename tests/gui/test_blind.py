@@ -62,7 +62,7 @@ def test_the_proposal_is_withheld_until_the_person_has_outlined_the_slice(judged
     assert states(judged)[7] == "blind" and not judged.work.proposal.on_slice("liver", "axial", 7).any()
 
     boxes = judged.panel.sections.drawers._contents["settings"].switches
-    (box,) = [box for box in boxes if "without a proposal" in box.text()]
+    (box,) = [box for box in boxes if "blind" in box.text()]
     box.click()
     judged.key("Shift+D")
     judged.wait_idle()

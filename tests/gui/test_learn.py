@@ -47,7 +47,7 @@ def test_it_offers_to_train_once_there_is_enough(chip, qtbot):
     chip.show_learning(Learning(Readiness(3, 2.0, False, few)))
     assert chip.text.text() == few and not buttons(chip)
     chip.show_learning(Learning(READY))
-    assert chip.train_button.text() == "14 new corrections: train now (about 6 min)"
+    assert chip.train_button.text() == "14 new corrections: train now (6 min)"
     with qtbot.waitSignal(chip.train_requested):
         chip.train_button.click()
     assert not chip.train_button.isEnabled(), "one press, one round"
@@ -71,13 +71,13 @@ def test_a_round_is_watched_paused_and_cancelled(chip):
 def test_a_better_version_is_used_and_given_back_with_one_press_each(chip, qtbot):
     chip.show_learning(Learning(READY, (DONE,)))
     assert chip.verdict.text() == BETTER.sentence and chip.verdict.property("alarm") == "false"
-    assert buttons(chip) == {"use", "details", "dismiss", "train"}
+    assert buttons(chip) == {"use", "details", "dismiss"}
     with qtbot.waitSignal(chip.use_requested) as asked:
         chip.use_button.click()
     assert asked.args == [3]
     used = RoundRecord(3, "hsp_sam", "finished", 1.0, "", 0.0, "hsp-sam-round-3", BETTER, True)
     chip.show_learning(Learning(READY, (used,)))
-    assert buttons(chip) == {"back", "details", "dismiss", "train"}
+    assert buttons(chip) == {"back", "details", "dismiss"}
     chip.dismiss_button.click()
     assert buttons(chip) == {"train"} and not chip.verdict.isVisible()
 
@@ -95,7 +95,9 @@ def test_what_came_to_nothing_says_so_and_cannot_be_used(chip, record, told, ala
     chip.show_learning(Learning(BUSY, (RoundRecord(1, "hsp_sam", "running"),)))
     chip.show_learning(Learning(READY, (record,)))
     assert chip.verdict.text() == told and chip.verdict.property("alarm") == alarm
-    assert buttons(chip) == {"details", "dismiss", "train"}
+    assert buttons(chip) == {"details", "dismiss"}
+    chip.set_elsewhere(True)
+    assert buttons(chip) == {"train"}, "what the drawer shows is not shown twice"
 
 
 def test_what_was_settled_before_the_panel_opened_is_no_news(chip):

@@ -38,7 +38,7 @@ def test_a_round_is_begun_paused_found_again_and_stopped(lessons, make_napari_vi
     desk = Desk(make_napari_viewer_proxy(show=True), qtbot)
     chip = desk.panel.sections.learn
     desk.wait(chip.train_button.isVisible)  # before any image is open
-    assert chip.train_button.text().startswith("20 new corrections: train now (about")
+    assert chip.train_button.text().startswith("20 new corrections: train now (")
     chip.train_button.click()
     assert not chip.train_button.isEnabled()
     desk.wait(chip.cancel_button.isVisible)
