@@ -21,6 +21,7 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.mask import Mask
 from napari_medseg.core.metrics import dice
 from napari_medseg.core.model import Model
+from napari_medseg.core.phantoms import ct_phantom, mr_phantom
 from napari_medseg.core.presence import learn_presence
 from napari_medseg.core.progress import Job, Progress, finish
 from napari_medseg.core.request import Example, Request
@@ -40,6 +41,7 @@ _N_EXAMPLES = (1, 2, 3, 5)
 _LEAST = 50  # pixels of a structure that is there
 _FEWEST = 40  # answers of each kind
 _MOST = 4000  # answers
+_MADE_UP = 0.3  # of episodes are followed by one on a phantom: few real sets are volumes
 
 Pair = tuple[Volume, Mask]
 Answered = tuple[Any, float, float, bool]  # facts, what the model says, the Dice it had, whether it was there
@@ -75,6 +77,9 @@ def calibrate_segicl(
         others = [one for one in datasets if not may_show(dataset.task, one.task)]
         yield Progress(done, f"{dataset.name}: {len(found)} answers")
         found += _episode(method, dataset, others, random)
+        if random.random() < _MADE_UP:
+            pair, name = _phantom(random)
+            found += _within(method, pair, name, int(random.choice(_N_EXAMPLES)), random)
     there = [one[3] for one in found]
     if min(sum(there), len(there) - sum(there)) < _FEWEST:
         raise TaskError("The val split of these sets gives too few answers to calibrate a model.")
@@ -101,19 +106,53 @@ def _episode(
     examples = list[Example]()
     for _ in range(4 * n):
         one, (volume, mask) = _pick(dataset, "train", random)
-        areas = _areas(volume, mask, name)
-        if areas.max() >= _LEAST and one.group != item.group and len(examples) < n:
-            shown = {volume.geometry.native_plane: frozenset({int(areas.argmax())})}
-            examples.append(Example(volume, replace(mask, reviewed=shown)))
-    if not examples:
-        return
+        index = _slice(volume, mask, name, True, random)
+        if index is not None and one.group != item.group and len(examples) < n:
+            examples.append(_example(volume, mask, (index,)))
     asked = [(query, True), (query, False)]
     if others:
         asked.append((_pick(others[int(random.integers(len(others)))], "val", random)[1], False))
-    for (volume, mask), there in asked:
+    yield from _answers(method, name, tuple(examples), asked, random)
+    if dataset.dim == 3:
+        yield from _within(method, query, name, n, random)
+
+
+def _within(
+    method: InContext, pair: Pair, name: str, n: int, random: np.random.Generator
+) -> Iterator[Answered]:
+    """Answers on other slices of a volume a few of whose slices are the examples."""
+    volume, mask = pair
+    shown = {_slice(volume, mask, name, True, random) for _ in range(n)} - {None}
+    if shown:
+        example = _example(volume, mask, tuple(index for index in shown if index is not None))
+        yield from _answers(method, name, (example,), [(pair, True), (pair, False), (pair, False)], random)
+
+
+def _phantom(random: np.random.Generator) -> tuple[Pair, str]:
+    """A made-up volume and one of its structures that is not on every slice."""
+    make = ct_phantom if random.random() < 0.5 else mr_phantom
+    volume, mask = make(seed=int(random.integers(10, 10**6)))
+    partly = [name for name in mask.names if (_areas(volume, mask, name) == 0).any()]
+    return (volume, mask), str(random.choice(partly or list(mask.names)))
+
+
+def _example(volume: Volume, mask: Mask, indices: tuple[int, ...]) -> Example:
+    """Some annotated slices."""
+    return Example(volume, replace(mask, reviewed={volume.geometry.native_plane: frozenset(indices)}))
+
+
+def _answers(
+    method: InContext,
+    name: str,
+    examples: tuple[Example, ...],
+    asked: Sequence[tuple[Pair, bool]],
+    random: np.random.Generator,
+) -> Iterator[Answered]:
+    """The answer on a slice of each image asked about, one that shows the structure or one that does not."""
+    for (volume, mask), there in asked if examples else ():
         index = _slice(volume, mask, name, there, random)
         if index is not None:
-            yield _ask(method, volume, mask, name, index, tuple(examples), there)
+            yield _ask(method, volume, mask, name, index, examples, there)
 
 
 def _pick(dataset: Dataset, split: str, random: np.random.Generator) -> tuple[Item, Pair]:

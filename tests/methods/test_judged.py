@@ -20,47 +20,57 @@ from napari_medseg.networks.sam import load_sam
 from tests.models import tiny_sam, tiny_segicl
 
 WHERE = 5
-CERTAIN = {"mean": [0.0] * 7, "spread": [1.0] * 7, "weights": [0.0] * 7}
+Seen = tuple[View, list[Shot], np.ndarray, Shots]
+CERTAIN = {"mean": [0.0] * 9, "spread": [1.0] * 9, "weights": [0.0] * 9}
 
 
 @pytest.fixture
-def seen(tmp_path: Path) -> tuple[View, list[Shot], np.ndarray]:
+def seen(tmp_path: Path) -> Seen:
     volume, mask = ct_phantom((10, 64, 64))
     sam = load_sam(tiny_sam(tmp_path))
     shots = Shots(Looks(sam, Preparation(long_side=64), 64, "cpu"))
     example = Example(volume, replace(mask, reviewed={"axial": frozenset({WHERE})}))
     request = Request(volume, "axial", (WHERE,), task_of("t", ("liver",)), examples=(example,))
-    return (
-        shots.view(volume, "axial", WHERE),
-        finish(shots.gather(request)),
-        mask.on_slice("liver", "axial", WHERE),
-    )
+    view = shots.view(volume, "axial", WHERE)
+    return view, finish(shots.gather(request)), mask.on_slice("liver", "axial", WHERE), shots
 
 
 def named(values: np.ndarray) -> dict[str, float]:
     return dict(zip(FACTS, values.tolist(), strict=True))
 
 
-def test_the_example_itself_is_as_like_itself_as_can_be(seen: tuple[View, list[Shot], np.ndarray]) -> None:
-    view, shots, truth = seen
+def test_the_example_itself_is_as_like_itself_as_can_be(seen: Seen) -> None:
+    view, shots, truth, _ = seen
     facts = named(facts_of(view, truth.astype(np.float32), truth, shots, "liver"))
     assert facts["alike inside"] == pytest.approx(1.0, abs=1e-2)
     assert facts["alike all over"] == pytest.approx(1.0, abs=1e-4)
     assert facts["area"] == pytest.approx(0.0, abs=1e-2)
+    assert facts["grey"] == pytest.approx(0.0, abs=0.1) and facts["contrast"] > 0.3
     assert facts["unsure"] == 0.0 and facts["peak"] > 9 and facts["firm"] > 9
 
 
-def test_a_faint_small_answer_says_so(seen: tuple[View, list[Shot], np.ndarray]) -> None:
-    view, shots, truth = seen
+def test_a_faint_small_answer_says_so(seen: Seen) -> None:
+    view, shots, truth, _ = seen
     faint = np.full(truth.shape, 0.1, np.float32)
     facts = named(facts_of(view, faint, faint > 0.5, shots, "liver"))
     assert facts["peak"] == pytest.approx(np.log(0.1 / 0.9), abs=1e-3)
     assert facts["area"] < -3 and facts["unsure"] == pytest.approx(3.6, abs=1e-3)
 
 
-def test_without_an_example_likeness_is_unknown(seen: tuple[View, list[Shot], np.ndarray]) -> None:
-    view, _, truth = seen
-    assert facts_of(view, truth.astype(np.float32), truth, [], "liver")[3:].tolist() == [0, 0, 0, 0]
+def test_the_same_place_with_other_grey_is_far_off(seen: Seen) -> None:
+    view, shots, truth, seer = seen
+    volume = view.volume
+    array = volume.array.copy()
+    array[WHERE][truth] = array.min()  # the structure is gone: air in its place
+    gone = replace(volume, array=array)
+    other = seer.view(gone, "axial", WHERE)
+    facts = named(facts_of(other, truth.astype(np.float32), truth, shots, "liver"))
+    assert facts["grey"] > 3 and facts["contrast"] < 0
+
+
+def test_without_an_example_likeness_is_unknown(seen: Seen) -> None:
+    view, _, truth, _ = seen
+    assert facts_of(view, truth.astype(np.float32), truth, [], "liver")[3:].tolist() == [0.0] * 6
 
 
 def test_a_card_without_presence_knows_nothing_and_a_damaged_one_is_refused() -> None:
