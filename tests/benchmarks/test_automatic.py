@@ -11,10 +11,8 @@ from napari_medseg import cli
 from napari_medseg.benchmarks import automatic, automatic_training
 from napari_medseg.benchmarks.automatic_answers import AUTOMATIC, FOREIGN
 from napari_medseg.benchmarks.automatic_arms import ADAPTERS, ARMS, NETWORKS
-from napari_medseg.benchmarks.automatic_table import CLAIMS, AutomaticTable, absences
 from napari_medseg.benchmarks.baselines import material, training, unet
-from napari_medseg.benchmarks.harness import Row, SetInfo
-from napari_medseg.benchmarks.table import Table
+from napari_medseg.benchmarks.harness import Row
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import finish
@@ -112,34 +110,6 @@ def test_an_arm_that_is_behind_is_said() -> None:
     (said,) = automatic._behind([*rows, later])
     assert said.startswith("sam_box answered 1 of 3 images")
     assert automatic._behind(rows) == []
-
-
-def test_claims_are_over_the_images_both_arms_answered() -> None:
-    sets = (SetInfo("many", "seen", 6, 6, "px"), SetInfo("few", "seen", 3, 3, "px"))
-    rows = [
-        Row(info.name, f"{n}.png", f"p{n}", "x", "t", AUTOMATIC, arm, dice, dice, 0.0, 0.1)
-        for info in sets
-        for arm, dice in (("unet_converged", 0.5), ("hsp_sam", 0.6 if info.name == "few" else 0.495))
-        for n in range(info.n_images)
-    ]
-    table = AutomaticTable(Table("t", {}, sets, tuple(rows)), (), ("few",), (), {"m": {"CT": (0.25, 0.75)}})
-    mean, pooled = (table.interval(claim) for claim in CLAIMS[:2])
-    assert (mean.mean, mean.n, mean.verdict(0.01)) == (pytest.approx(-0.005), 6, "no worse")
-    assert (pooled.mean, pooled.n, pooled.verdict()) == (pytest.approx(0.1), 3, "too few to tell")
-    text = "\n".join(table.lines())
-    assert "| hsp_sam minus unet_converged | 6 | 6 | 0.01 | -0.005 [-0.005, -0.005] | no worse |" in text
-    assert "- CT: 25 %, 75 %" in text
-
-
-def test_absence_counts_empty_answers() -> None:
-    rows = [
-        Row("a", f"{n}.png", f"p{n}", "x", "t", AUTOMATIC, "hsp_sam", 1.0, 1.0, 0.0, 0.1, false_area=area)
-        for n, area in enumerate((0.0, 0.0, 0.0, 0.4))
-    ]
-    present = Row("a", "9.png", "p9", "x", "t", AUTOMATIC, "hsp_sam", 0.2, 1.0, 0.0, 0.1)
-    one, whole = absences([*rows, present])
-    assert (one.set, whole.set, whole.n, whole.specificity) == ("a", "", 4, 0.75)
-    assert whole.false_area == pytest.approx(0.1)
 
 
 def test_unknown_names_are_said(data: Path, tmp_path: Path) -> None:
