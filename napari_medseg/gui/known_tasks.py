@@ -14,6 +14,7 @@ from napari_medseg.core.volume import Volume
 
 _NOTHING = "What to outline…"
 _MOST_NAMES = 3  # that a title lists
+_WIDE = 380  # pixels of the open list
 _SLUG = Qt.ItemDataRole.UserRole
 
 
@@ -29,6 +30,7 @@ class KnownTasks(QComboBox):
         self.setAccessibleName("Known tasks")
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
+        self.view().setMinimumWidth(_WIDE)
         self.activated.connect(self._choose)
         self._fill((), None)
 
@@ -82,7 +84,7 @@ def grouped(tasks: Sequence[Task], volume: Volume | None) -> tuple[list[Task], l
 
 def title_of(task: Task) -> str:
     """What a task outlines and on which images, as a line of the menu."""
-    names = task.structure_names
+    names = [name.split(" (")[0] for name in task.structure_names]
     more = f" and {len(names) - _MOST_NAMES + 1} more" if len(names) > _MOST_NAMES else ""
     what = ", ".join(names[: _MOST_NAMES - 1] if more else names) + more
     what = task.objective or what or task.slug

@@ -108,5 +108,5 @@ def _other_kind(one: str, other: str) -> bool:
 def _words(kind: str) -> list[str]:
     """The words of a modality, DICOM's abbreviations written out."""
     written = {"us": "ultrasound", "cr": "x-ray", "dx": "x-ray", "mg": "mammography"}
-    written |= {"mri": "mr", "op": "fundus"}
+    written |= {"mri": "mr", "op": "fundus", "cxr": "x-ray", "mammo": "mammography"}
     return [written.get(word, word) for word in kind.split("(")[0].casefold().split()]

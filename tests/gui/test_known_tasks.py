@@ -9,8 +9,9 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.gui.known_tasks import KnownTasks, grouped, title_of
 
 SHAPE = (1, 8, 8)
-CT = task_of("liver_ct_msd", ("liver",))  # as a model's card has it: no words but its name
+CT = task_of("liver_ct_msd", ("liver (incl. tumour)",))  # as a model's card has it: no words but its name
 MR = task_of("cardiac_mr_acdc", ("right ventricle", "myocardium", "left ventricle", "atrium"))
+CHEST = task_of("cxr_opacity", ("opacity",))
 US = task_of("lesion_a", ("breast lesion",), modality="B-mode ultrasound", anatomy="breast")
 TWIN = task_of("lesion_b", ("breast lesion",), modality="B-mode ultrasound", anatomy="breast")
 
@@ -21,10 +22,10 @@ def image(modality="", anatomy=""):
 
 @pytest.mark.parametrize(
     ("modality", "likely"),
-    [("CT", [CT]), ("MR", [MR]), ("US", [US, TWIN]), ("", []), ("OP", [])],
+    [("CT", [CT]), ("MR", [MR]), ("US", [US, TWIN]), ("DX", [CHEST]), ("", []), ("OP", [])],
 )
 def test_the_words_of_the_image_find_its_tasks(modality, likely):
-    assert grouped([CT, MR, US, TWIN], image(modality))[0] == likely
+    assert grouped([CT, MR, CHEST, US, TWIN], image(modality))[0] == likely
 
 
 def test_titles_are_short_and_tell_two_alike_apart(qtbot):
