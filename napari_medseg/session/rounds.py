@@ -43,7 +43,7 @@ class RoundFolder:
         with plain_errors(session):
             for old in before:
                 shutil.rmtree(old.work, ignore_errors=True)  # left by a round that was killed
-            number = before[-1].number + 1 if before else 1
+            number = 1 + max((old.number for old in before), default=0)
             here = cls(make_folder(session / ROUNDS / f"{number}"))
             make_folder(here.work)
             write_file(here.folder / ABOUT, _bytes(about))
@@ -125,13 +125,14 @@ def is_alive(session: Path) -> bool:
     """Whether a process trains in this session now; a killed one does not, whatever it left."""
     if not (session / ROUNDS / LOCK).exists():
         return False
-    lock = FileLock(session / ROUNDS / LOCK, thread_local=False)
-    try:
-        lock.acquire(timeout=_LOOK_SECONDS, poll_interval=0.02)
-    except Timeout:
-        return True
-    lock.release()
-    return False
+    with plain_errors(session):
+        lock = FileLock(session / ROUNDS / LOCK, thread_local=False)
+        try:
+            lock.acquire(timeout=_LOOK_SECONDS, poll_interval=0.02)
+        except Timeout:
+            return True
+        lock.release()
+        return False
 
 
 @contextmanager
