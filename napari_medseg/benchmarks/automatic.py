@@ -111,7 +111,8 @@ def _tabulated(
     own = tuple(row for row in rows if row.part == AUTOMATIC)
     title = "Automatic: known tasks without a click"
     found = Table(title, about, infos, own)
-    routers = {m.name: m.card["router"] for m in bench.joint.values() if "router" in m.card}
+    said = {model.name: model.card.get("validation", {}) for model in bench.joint.values()}
+    routers = {name: found["router"] for name, found in said.items() if "router" in found}
     absence = tuple(row for row in rows if row.part != AUTOMATIC)
     notes += [*_spent(bench, names), *_behind(own)]
     if any(is_trained(name) for name in names) and not minutes_a_task(bench.joint.get("hsp_sam")):

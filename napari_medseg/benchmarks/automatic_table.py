@@ -58,7 +58,7 @@ class AutomaticTable:
     notes : tuple of str
         Sentences about arms that did not answer, or not everywhere.
     routers : Mapping
-        Which expert a SegMoTE chose, by modality, as its card says.
+        Model to modality to counts of images by expert token and shares by expert, as a SegMoTE's card says.
     """
 
     table: Table
@@ -106,11 +106,14 @@ class AutomaticTable:
         return [*result, ""]
 
     def _router_lines(self) -> list[str]:
-        """Which expert was chosen how often, by modality."""
+        """Which expert token and which expert served how many images, by modality."""
         result = []
         for name, use in self.routers.items():
-            result += [f"### Experts {name} chose, by modality", ""]
-            result += [f"- {modality}: {_shares(shares)}" for modality, shares in use.items()]
+            result += [f"### {name}: use of the experts by modality, on validation images", ""]
+            result += [_line("modality", "expert tokens", "experts of the last layer"), _line(*["---"] * 3)]
+            result += [
+                _line(kind, _shares(one["tokens"]), _shares(one["experts"])) for kind, one in use.items()
+            ]
             result.append("")
         return result
 
@@ -203,9 +206,10 @@ def _absence_table(cells: Mapping[tuple[str, str], Absence]) -> list[str]:
     return result
 
 
-def _shares(shares: Any) -> str:
-    """Shares of the experts in words."""
-    return ", ".join(f"{100 * float(share):.0f} %" for share in shares)
+def _shares(shares: Sequence[float]) -> str:
+    """Counts or shares as parts of their sum."""
+    whole = sum(shares) or 1.0
+    return ", ".join(f"{100 * share / whole:.0f} %" for share in shares)
 
 
 def _line(*cells: object) -> str:

@@ -16,13 +16,14 @@ def test_claims_are_over_the_images_both_arms_answered() -> None:
         for arm, dice in (("unet_converged", 0.5), ("hsp_sam", 0.6 if info.name == "few" else 0.495))
         for n in range(info.n_images)
     ]
-    table = AutomaticTable(Table("t", {}, sets, tuple(rows)), (), ("few",), (), {"m": {"CT": (0.25, 0.75)}})
+    routers = {"segmote-1": {"CT": {"tokens": [1, 3], "experts": [0.2, 0.8]}}}
+    table = AutomaticTable(Table("t", {}, sets, tuple(rows)), (), ("few",), (), routers)
     mean, pooled = (table.interval(claim) for claim in CLAIMS[:2])
     assert (mean.mean, mean.n, mean.verdict(0.01)) == (pytest.approx(-0.005), 6, "no worse")
     assert (pooled.mean, pooled.n, pooled.verdict()) == (pytest.approx(0.1), 3, "too few to tell")
     text = "\n".join(table.lines())
     assert "| hsp_sam minus unet_converged | 6 | 6 | 0.01 | -0.005 [-0.005, -0.005] | no worse |" in text
-    assert "- CT: 25 %, 75 %" in text
+    assert "| CT | 25 %, 75 % | 20 %, 80 % |" in text
 
 
 def test_absence_counts_empty_answers() -> None:
