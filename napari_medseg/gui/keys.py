@@ -29,7 +29,7 @@ KEYS: dict[str, str] = {
     "discard all": "Shift+D",
     "next": "N",
     "weakest": "Shift+N",
-    "doubt": "X",
+    "doubt": "Shift+H",
     "alternative": "T",
     "structure": "J",
     "hide": "H",

@@ -115,7 +115,7 @@ class ProposalSection(QWidget):
     def _make_doubt_button(self) -> QToolButton:
         """The switch for the picture of the method's doubt."""
         button = QToolButton(self)
-        button.setText(f"Doubt  {KEYS['doubt']}")
+        button.setText("Doubt")
         button.setAccessibleName("Show the doubt")
         button.setToolTip(
             with_key("Show where the method itself is unsure, as colours on the image", "doubt")

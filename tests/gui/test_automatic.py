@@ -157,7 +157,7 @@ def test_the_doubt_is_a_layer_while_it_is_proposed(knowing, phantom):
     assert not doubts(knowing) and not button.isVisible()
     run(knowing, "slice")
     assert len(doubts(knowing)) == 1, "who asked for it sees it with the next proposal"
-    knowing.key("X")
+    knowing.key("Shift+H")
     assert not doubts(knowing) and not button.isChecked()
     assert_weakest(knowing)
 
