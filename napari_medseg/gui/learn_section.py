@@ -33,36 +33,32 @@ class LearnSection(QWidget):
         self._n_accepted = 0
         self.text, self.saved = mark(QLabel(self), quiet=True), mark(QLabel(self), quiet=True)
         self.text.setWordWrap(True)
-        self.train_button = self._button(
-            "Train", "Train on what you accepted, in the background; work goes on"
-        )
-        self.train_button.clicked.connect(self._train)
+        act = self._button
+        self.train_button = act("Train", "Train on what you accepted; work goes on", self._train)
         self.bar = QProgressBar(self)
         self.bar.setAccessibleName("Progress of the training")
-        self.pause_button = self._button("Pause", "Let the training wait, so that the machine is all yours")
-        self.pause_button.clicked.connect(self._pause)
-        self.cancel_button = self._button("Cancel", "Stop the training; the model stays as it is")
+        self.pause_button = act(
+            "Pause", "Let the training wait, so that the machine is all yours", self._pause
+        )
+        self.cancel_button = act("Cancel", "Stop the training; the model stays as it is", self._cancel)
         self.cancel_button.setAccessibleName("Cancel the training")
-        self.cancel_button.clicked.connect(lambda: self.steer_requested.emit("cancel", self._number))
         self.verdict = mark(QLabel(self), note=True)
         self.verdict.setWordWrap(True)
         self.verdict.setAccessibleName("What came of the training")
-        self.use_button = self._button("Use it", "Outline with what was learnt, from the next request on")
-        self.use_button.clicked.connect(lambda: self.use_requested.emit(self._number))
-        self.back_button = self._button("Back", "Outline with the version before again")
+        self.use_button = act("Use it", "Outline with what was learnt, from the next request on", self._use)
+        self.back_button = act("Back", "Outline with the version before again", self.back_requested)
         self.back_button.setAccessibleName("Back to the version before")
-        self.back_button.clicked.connect(self.back_requested)
-        self.details_button = self._button("Details", "Each structure, and what was not learnt from and why")
-        self.details_button.clicked.connect(self.details_requested)
-        self.dismiss_button = self._button("Dismiss", "Show this no longer; Learning below keeps it")
-        self.dismiss_button.clicked.connect(self._dismiss)
+        details = "Each structure, and what was not learnt from and why"
+        self.details_button = act("Details", details, self.details_requested)
+        self.dismiss_button = act("Dismiss", "Show this no longer; Learning below keeps it", self._dismiss)
         self._lay_out()
         self.show_saved("")
         self.show_learning(None)
 
-    def _button(self, text: str, tip: str) -> QPushButton:
+    def _button(self, text: str, tip: str, wish: object) -> QPushButton:
         button = QPushButton(text, self)
         button.setToolTip(tip)
+        button.clicked.connect(wish)
         return button
 
     def _lay_out(self) -> None:
@@ -161,6 +157,12 @@ class LearnSection(QWidget):
         self.train_button.setEnabled(False)
         self.train_button.setText("Starting…")
         self.train_requested.emit()
+
+    def _cancel(self) -> None:
+        self.steer_requested.emit("cancel", self._number)
+
+    def _use(self) -> None:
+        self.use_requested.emit(self._number)
 
     def _pause(self) -> None:
         self.steer_requested.emit("resume" if self._paused else "pause", self._number)

@@ -60,11 +60,7 @@ class Panel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.sections)
-        self._connect_inside()
-        self._connect_case()
-        self._connect_work()
-        self._connect_examples()
-        self._connect_learning()
+        self._connect()
         keys.bind(self, {name: self._guard(act) for name, act in self._actions().items()})
         self.sections.set_theme(napari_viewer.theme)
         self.presenter.show()
@@ -95,6 +91,14 @@ class Panel(QWidget):
                 self.presenter.show()
 
         return guarded
+
+    def _connect(self) -> None:
+        """Join all parts."""
+        self._connect_inside()
+        self._connect_case()
+        self._connect_work()
+        self._connect_examples()
+        self._connect_learning()
 
     def _connect_inside(self) -> None:
         """From bench, methods and screen to what is shown."""

@@ -51,6 +51,25 @@ class ProposalSection(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._make_acts()
+        self.all_button = self._make_all_button()
+        self.doubt_button = self._make_doubt_button()
+        self.about = QLabel(self)
+        self.sure = QLabel(self)
+        self.sure.setToolTip(
+            "The overlap with the true outline that the model itself expects, 0 to 1; in brackets where "
+            "eight in ten of such outlines lie"
+        )
+        self.strip = Strip(self)
+        self.strip.slice_requested.connect(self.slice_requested)
+        self.legend = mark(QLabel(self), quiet=True)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.others = [self._other(n) for n in range(_MOST)]
+        self._lay_out()
+        self.show_proposal(Shown())
+
+    def _make_acts(self) -> None:
+        """The buttons for the slice on screen."""
         self.accept_button = self._button(
             "Accept", "accept", "Make this slice part of the mask", self.accept_requested
         )
@@ -68,8 +87,6 @@ class ProposalSection(QWidget):
         )
         self.undo_button = self._button("Undo", "undo", "Take the last act back", self.undo_requested)
         mark(self.accept_button, main=True)
-        self.all_button = self._make_all_button()
-        self.doubt_button = self._make_doubt_button()
         self.blind = mark(QLabel(_BLIND, self), note=True)
         self.blind.setWordWrap(True)
         self.reveal_button = QPushButton("Show it anyway", self)
@@ -77,19 +94,6 @@ class ProposalSection(QWidget):
             "Show what the model proposes here; the slice judges it less fairly then"
         )
         self.reveal_button.clicked.connect(self.reveal_requested)
-        self.about = QLabel(self)
-        self.sure = QLabel(self)
-        self.sure.setToolTip(
-            "The overlap with the true outline that the model itself expects, 0 to 1; in brackets where "
-            "eight in ten of such outlines lie"
-        )
-        self.strip = Strip(self)
-        self.strip.slice_requested.connect(self.slice_requested)
-        self.legend = mark(QLabel(self), quiet=True)
-        self.legend.setTextFormat(Qt.TextFormat.RichText)
-        self.others = [self._other(n) for n in range(_MOST)]
-        self._lay_out()
-        self.show_proposal(Shown())
 
     def _button(self, text: str, key: str, tip: str, wish: object) -> QPushButton:
         button = QPushButton(f"{text}  {KEYS[key]}", self)
