@@ -15,10 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from napari_medseg.benchmarks.automatic_answers import AUTOMATIC, Desk, Piece, pieces_of
-from napari_medseg.benchmarks.automatic_arms import ARMS, Bench, check_arms, joint_models, make_arm
+from napari_medseg.benchmarks.automatic_arms import (
+    ARMS,
+    Bench,
+    check_arms,
+    is_joint,
+    joint_models,
+    make_arm,
+)
 from napari_medseg.benchmarks.automatic_table import FEW, AutomaticTable
 from napari_medseg.benchmarks.automatic_training import (
     BUDGET,
+    budget_of,
     courses_of,
     is_trained,
     minutes_a_task,
@@ -109,15 +117,14 @@ def _tabulated(
     slugs = [one.name for one in bench.datasets]
     notes = [note for name in names for note in notes_on(name, bench, slugs)]
     own = tuple(row for row in rows if row.part == AUTOMATIC)
-    title = "Automatic: known tasks without a click"
-    found = Table(title, about, infos, own)
+    table = Table("Automatic: known tasks without a click", about, infos, own)
     said = {model.name: model.card.get("validation", {}) for model in bench.joint.values()}
     routers = {name: found["router"] for name, found in said.items() if "router" in found}
     absence = tuple(row for row in rows if row.part != AUTOMATIC)
     notes += [*_spent(bench, names), *_behind(own)]
     if any(is_trained(name) for name in names) and not minutes_a_task(bench.joint.get("hsp_sam")):
         notes.append(f"No joint HSP-SAM says how long it was trained: its rivals have {BUDGET:g} min a task.")
-    return AutomaticTable(found, absence, tuple(few), tuple(notes), routers)
+    return AutomaticTable(table, absence, tuple(few), tuple(notes), routers)
 
 
 def _spent(bench: Bench, names: Sequence[str]) -> list[str]:
@@ -129,6 +136,12 @@ def _spent(bench: Bench, names: Sequence[str]) -> list[str]:
         if done:
             minutes = sum(one.minutes for one in done)
             found.append(f"{name}: {len(done)} of {len(far)} trained, {minutes:.0f} minutes in all.")
+            budget = budget_of(name, bench, len(far))
+            if budget and not is_joint(name) and min(one.minutes for one in done) < 0.9 * budget:
+                found.append(
+                    f"{name} has fewer than today's {budget:.0f} min a task; to train it anew, "
+                    f"remove {bench.file(name, '').parent.name} in {bench.out.name}/weights."
+                )
     return found
 
 

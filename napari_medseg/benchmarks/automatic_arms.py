@@ -101,8 +101,13 @@ class Bench:
     joint: Mapping[str, Model]  # method to its model for all tasks, as far as it is there
 
     def file(self, arm: str, slug: str) -> Path:
-        """Weights of a trained rival; what a recipe made is a folder of that name without the suffix."""
-        return self.out / "weights" / arm / f"{slug}.safetensors"
+        """Weights of a trained rival; what a recipe made is a folder of that name without the suffix.
+
+        What stands on another model lies in a folder that names it: on a newer one it is trained anew.
+        """
+        below = "hsp_sam" if arm == ADAPTERS else "sam" if arm in RECIPES or arm == "plain_decoder" else ""
+        on = f"-on-{self.joint[below].sha256[:8]}" if below in self.joint else ""
+        return self.out / "weights" / f"{arm}{on}" / f"{slug}.safetensors"
 
     def dataset(self, slug: str) -> Dataset:
         """The set of a task."""

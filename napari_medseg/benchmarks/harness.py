@@ -31,7 +31,8 @@ class Row:
     what the arm itself expected, `strange` how unlike its training images it found the picture (above 1:
     foreign); None where it does not say. `fit_seconds` is what learning from examples took, once for many
     answers; `changed` is how much was corrected by hand, in pixels over those of the truth;
-    `false_area` is what was outlined where nothing was to be found, over the area that was pointed at.
+    `false_area` is what was outlined where nothing was to be found, over the area that was pointed at, or
+    over that of the image where nothing was pointed at.
     """
 
     set: str

@@ -62,8 +62,9 @@ def test_every_arm_trains_and_answers_the_same_images(data: Path, tmp_path: Path
     weights = tmp_path / "run" / "weights"
     assert (weights / "unet_converged" / "pictures.safetensors").is_file()
     assert (weights / "unet_joint" / "all.safetensors").is_file()
-    assert (weights / "ft_sam" / "all" / "model.json").is_file()
-    assert json.loads((weights / "ft_sam" / "all" / "model.json").read_text())["numbers"]["prompted"] is False
+    (tuned,) = weights.glob("ft_sam-on-*/all/model.json")
+    assert json.loads(tuned.read_text())["numbers"]["prompted"] is False
+    assert len(list(weights.glob("hsp_sam_task-on-*/*/model.json"))) == 2
     assert any("2 of 2 trained" in note for note in table.notes)
     foreign = [row for row in table.absence if row.part == FOREIGN]
     assert {row.arm for row in foreign} == set(ASKED) - {"sam_box"}
