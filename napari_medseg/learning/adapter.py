@@ -39,6 +39,7 @@ class AdapterSettings:
     canvas: int = setting(256, "Canvas", low=64, high=1024, unit="px", help="side of the images trained on")
     n_images: int = setting(4, "Images a step", low=1, high=128)
     rate: float = setting(1e-3, "Learning rate", low=1e-7, high=1e-1)
+    rows: float = setting(5.0, "Times the rate for prompts", low=0.1, high=100.0)
     warm_up: int = setting(20, "Warm-up steps", low=0, high=10000)
     most_steps: int = setting(600, "Most steps", low=1)
     average: float = setting(0.99, "Weight averaging", low=0.0, high=0.99999)
@@ -96,7 +97,7 @@ def train_adapter(
         parameter.requires_grad_(name.startswith(OWN))
     learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
     average = copy.deepcopy(network).eval()
-    optimiser = torch.optim.AdamW(learnt, lr=settings.rate, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(network.groups(settings.rows), lr=settings.rate, weight_decay=0.01)
     rows_here = torch.arange(len(task.structures) + 1, device=device)
     descent = Descent(optimiser, learnt, settings, minutes)
     for done in descent.steps():

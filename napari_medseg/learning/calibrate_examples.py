@@ -30,7 +30,7 @@ from napari_medseg.core.volume import Volume
 from napari_medseg.learning.data import Dataset, Item, read_datasets
 from napari_medseg.learning.labelled import may_show
 from napari_medseg.methods._doubt import EXAMPLES
-from napari_medseg.methods._judged import FACTS
+from napari_medseg.methods._judged import FACTS, KINDS, kind_of
 from napari_medseg.methods._shots import useful
 from napari_medseg.networks.weights import amend_card
 
@@ -44,7 +44,8 @@ _MOST = 4000  # answers
 _MADE_UP = 0.3  # of episodes are followed by one on a phantom: few real sets are volumes
 
 Pair = tuple[Volume, Mask]
-Answered = tuple[Any, float, float, bool]  # facts, what the model says, the Dice it had, whether it was there
+# Facts, what the model says, the Dice it had, whether it was there, and the kind of answer.
+Answered = tuple[Any, float, float, bool, str]
 
 
 def calibrate_segicl(
@@ -80,20 +81,36 @@ def calibrate_segicl(
         if random.random() < _MADE_UP:
             pair, name = _phantom(random)
             found += _within(method, pair, name, int(random.choice(_N_EXAMPLES)), random)
-    there = [one[3] for one in found]
-    if min(sum(there), len(there) - sum(there)) < _FEWEST:
-        raise TaskError("The val split of these sets gives too few answers to calibrate a model.")
-    presence = learn_presence(np.stack([one[0] for one in found]), there)
-    shown = [one for one in found if one[3]]
-    learnt = calibrate([one[1] for one in shown], [one[2] for one in shown])
-    amend_card(model, {
-        "presence": asdict(presence) | {"facts": FACTS, "n": len(there), "n_there": sum(there)},
-        "calibration": {EXAMPLES: asdict(learnt)} if learnt else {},
-        "coverage": COVERAGE,
-        "calibrated": datetime.now(UTC).date().isoformat(),
-    })  # fmt: skip
+    amend_card(model, learnt_from(found))
     yield Progress(1.0, "written into the card")
     return model.folder
+
+
+def learnt_from(found: Sequence[Answered]) -> dict[str, Any]:
+    """What a card is told of answers whose truth is known.
+
+    Raises
+    ------
+    TaskError
+        If there are too few.
+    """
+    presence = {}
+    for kind in KINDS:
+        some = [one for one in found if one[4] == kind]
+        there = [one[3] for one in some]
+        if min(sum(there), len(there) - sum(there)) >= _FEWEST:
+            learnt = asdict(learn_presence(np.stack([one[0] for one in some]), there))
+            presence[kind] = learnt | {"facts": FACTS, "n": len(there), "n_there": sum(there)}
+    shown = [one for one in found if one[3]]
+    calibration = calibrate([one[1] for one in shown], [one[2] for one in shown])
+    if not presence or calibration is None:
+        raise TaskError("The val split of these sets gives too few answers to calibrate a model.")
+    return {
+        "presence": presence,
+        "calibration": {EXAMPLES: asdict(calibration)},
+        "coverage": COVERAGE,
+        "calibrated": datetime.now(UTC).date().isoformat(),
+    }
 
 
 def _episode(
@@ -192,6 +209,7 @@ def _ask(
     request = Request(volume, plane, (index,), task_of("calibration", (name,)), examples=examples)
     shots = finish(method.shots.gather(request))
     view = method.shots.view(volume, plane, index)
-    answer, facts = method.outline(request, name, view, useful(shots, name, view, method.settings.most))
+    chosen = useful(shots, name, view, method.settings.most)
+    answer, facts = method.outline(request, name, view, chosen)
     truth = mask.on_slice(name, plane, index) if there else np.zeros_like(answer.region)
-    return facts, answer.quality, dice(answer.region, truth), there
+    return facts, answer.quality, dice(answer.region, truth), there, kind_of(view, chosen)

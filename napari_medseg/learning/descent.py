@@ -40,6 +40,8 @@ class Descent:
 
     Parameters
     ----------
+    optimiser : Optimizer
+        A group of parameters may name `times`, by which its rate is higher than the others'.
     learnt : iterable of tensors
         What is trained; its gradient is clipped.
     minutes : float
@@ -69,7 +71,8 @@ class Descent:
             self._began = time.monotonic()
             warm = min(1.0, (self.n + 1) / max(1, self.warm_up))
             for group in self.optimiser.param_groups:
-                group["lr"] = self.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
+                times = group.get("times", 1.0)
+                group["lr"] = times * self.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
             yield done
 
     def learn(self, *parts: Mapping[str, Tensor] | Iterator[Mapping[str, Tensor]]) -> None:

@@ -35,6 +35,7 @@ class Settings:
     n_images: int = setting(4, "Images of a task", low=1, high=128)
     n_tasks: int = setting(3, "Tasks a step", low=1, high=64)
     rate: float = setting(6e-4, "Learning rate", low=1e-7, high=1e-1)
+    rows: float = setting(8.0, "Times the rate for prompts", low=0.1, high=100.0)
     warm_up: int = setting(100, "Warm-up steps", low=0, high=10000)
     most_steps: int = setting(0, "Most steps", low=0, help="0: as many as the time allows")
     average: float = setting(0.998, "Weight averaging", low=0.0, high=0.99999)
@@ -93,7 +94,7 @@ def train_hsp_sam(
     numbers = numbers_for(sam, sum(map(len, rows.values())), **chosen)
     network, average = HspSam(**numbers).to(device), HspSam(**numbers).to(device).eval()
     network.begin_as(sam)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=0.1)
+    optimiser = torch.optim.AdamW(network.groups(settings.rows), lr=settings.rate, weight_decay=0.1)
     descent = Descent(optimiser, network.parameters(), settings, minutes)
     parts = {"network": network, "average": average, "optimiser": optimiser}
     seen: Seen = {"steps": 0, "samples": 0}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FACTS = (
     "peak", "firm", "unsure", "area", "alike inside", "alike beside", "alike all over", "grey", "contrast",
 )  # fmt: skip
+KINDS = WITHIN, ACROSS = "within a volume", "across images"
 _PEAK = 0.002  # share of the slice behind the peak
 _NOISE = 0.15  # of prepared grey values, in their standard deviations over photographs
 _RIM = 3  # pixels at a quarter of the canvas
@@ -115,8 +116,13 @@ def _logit(value: float) -> float:
     return float(np.log(value / (1 - value)))
 
 
-def read_presence(card: Mapping[str, Any], name: str) -> Presence | None:
-    """What a card knows of presence; None for an old one.
+def kind_of(view: View, shots: Sequence[Shot]) -> str:
+    """Whether an answer went by slices of its own volume, or only by those of others."""
+    return WITHIN if any(shot.view.volume is view.volume for shot in shots) else ACROSS
+
+
+def read_presence(card: Mapping[str, Any], name: str) -> dict[str, Presence]:
+    """What a card knows of presence, by kind of answer; an old card knows nothing.
 
     Raises
     ------
@@ -124,14 +130,17 @@ def read_presence(card: Mapping[str, Any], name: str) -> Presence | None:
         If it cannot be read.
     """
     if "presence" not in card:
-        return None
+        return {}
     try:
-        about = card["presence"]
-        parts = [tuple(float(v) for v in about[part]) for part in ("mean", "spread", "weights")]
-        if any(len(part) != len(FACTS) for part in parts):
-            raise ValueError
-        return Presence(parts[0], parts[1], parts[2], float(about["bias"]))
-    except (KeyError, TypeError, ValueError):
+        return {kind: _presence(about) for kind, about in card["presence"].items() if kind in KINDS}
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise WeightsError(
             f"What the card of the model '{name}' says of presence is damaged; install the model again."
         ) from None
+
+
+def _presence(about: Mapping[str, Any]) -> Presence:
+    parts = [tuple(float(v) for v in about[part]) for part in ("mean", "spread", "weights")]
+    if any(len(part) != len(FACTS) for part in parts):
+        raise ValueError
+    return Presence(parts[0], parts[1], parts[2], float(about["bias"]))

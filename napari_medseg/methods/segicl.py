@@ -21,7 +21,7 @@ from napari_medseg.imaging.edit import remove_specks
 from napari_medseg.methods._doubt import EXAMPLES, read_doubt
 from napari_medseg.methods._follow import Answer
 from napari_medseg.methods._gathered import Gathered, absent
-from napari_medseg.methods._judged import facts_of, read_presence
+from napari_medseg.methods._judged import facts_of, kind_of, read_presence
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._shelf import SHELF_HELP, Shelf, shelf_folder
 from napari_medseg.methods._shots import Shot, Shots, View, left_out, showing, useful
@@ -120,9 +120,10 @@ class InContext:
     def _answer(self, request: Request, name: str, view: View, shots: Sequence[Shot]) -> Answer:
         """Outline one structure on one slice, unless it is not there."""
         answer, facts = self.outline(request, name, view, shots)
-        if self.presence is None or not shots:
+        presence = self.presence.get(kind_of(view, shots))
+        if presence is None or not shots:
             return answer
-        chance = self.presence.chance(facts)
+        chance = presence.chance(facts)
         self._chances[name] = max(self._chances.get(name, 0.0), chance)
         if chance < self.settings.present:
             nothing = np.zeros_like(answer.region)

@@ -24,6 +24,7 @@ from napari_medseg.networks.self_prompts import TaskPrompts, bridge
 from napari_medseg.networks.two_way import both_ways, lay_out
 
 Skip = Literal["decoder_top", "encoder_top", "none"]
+_APART = 0.5  # how far rows begin from SAM's mask token, in parts of its spread; alike, they part slowly
 OWN = ("lora.", "task.")  # what an adapter for a new task consists of
 
 
@@ -125,7 +126,8 @@ class HspSam(nn.Module):
             neck.load_state_dict(sam.image_encoder.neck.state_dict())
         with torch.no_grad():
             self.summary.copy_(decoder.iou_token.weight)
-            self.task.masks.copy_(decoder.mask_tokens.weight[:1] + self.task.masks)
+            token = decoder.mask_tokens.weight[:1]
+            self.task.masks.copy_(token + _APART * token.std() * torch.randn_like(self.task.masks))
         if isinstance(self.head, FineHead) and isinstance(decoder, FineMaskDecoder):
             self.head.begin_as(decoder)
 
@@ -204,6 +206,12 @@ class HspSam(nn.Module):
         answers = self.bridges[level](self.task.queries[level][rows])
         answers = self.task.answers[level](answers, rows)
         return torch.cat([tokens, answers.expand(len(tokens), -1, -1)], 1)
+
+    def groups(self, times: float) -> list[dict[str, Any]]:
+        """Parameters for an optimiser; those of the rows, which few images train, with a higher rate."""
+        rows = [p for name, p in self.named_parameters() if p.requires_grad and name.startswith("task.")]
+        rest = [p for name, p in self.named_parameters() if p.requires_grad and not name.startswith("task.")]
+        return [{"params": rest}, {"params": rows, "times": times, "weight_decay": 0.0}]
 
     def own_state(self) -> dict[str, Tensor]:
         """What belongs to the tasks and to the encoder's adaptation: all that an adapter replaces."""

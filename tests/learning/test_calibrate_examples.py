@@ -9,7 +9,7 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.progress import finish
 from napari_medseg.learning import calibrate_examples as recipe
 from napari_medseg.learning.calibrate_examples import calibrate_segicl
-from napari_medseg.methods._judged import FACTS, read_presence
+from napari_medseg.methods._judged import FACTS, KINDS, read_presence
 from napari_medseg.networks.weights import read_model
 from tests.models import tiny_segicl
 from tests.phantom_sets import patients, write_phantoms
@@ -17,7 +17,7 @@ from tests.phantom_sets import patients, write_phantoms
 
 def test_presence_and_expected_dice_go_into_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "_FEWEST", 3)
-    monkeypatch.setattr(recipe, "_MOST", 16)
+    monkeypatch.setattr(recipe, "_MOST", 120)
     rows = patients(3, "train") + patients(2, "val") + patients(1, "test")
     data = write_phantoms(tmp_path / "cts", rows, dim=3)
     model = tiny_segicl(tmp_path)
@@ -25,8 +25,10 @@ def test_presence_and_expected_dice_go_into_the_card(tmp_path: Path, monkeypatch
     assert finish(calibrate_segicl([data], model, minutes=5)) == model.folder
     card = read_model(model.folder, "session").card
     assert (model.folder / "weights.safetensors").read_bytes() == weights
-    assert card["presence"]["n"] >= 6 and tuple(card["presence"]["facts"]) == FACTS
-    assert read_presence(card, "m") is not None
+    for about in card["presence"].values():
+        assert about["n"] >= 6 and tuple(about["facts"]) == FACTS
+    assert set(read_presence(card, "m")) == set(KINDS)
+    assert card["calibration"]["examples"]["n"] >= 40
 
 
 def test_too_few_answers_are_said(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from napari_medseg.core.phantoms import ct_phantom
 from napari_medseg.core.progress import finish
 from napari_medseg.core.request import Example, Request
 from napari_medseg.core.task import task_of
-from napari_medseg.methods._judged import FACTS, facts_of, read_presence
+from napari_medseg.methods._judged import ACROSS, FACTS, WITHIN, facts_of, kind_of, read_presence
 from napari_medseg.methods._looks import Looks
 from napari_medseg.methods._shots import Shot, Shots, View
 from napari_medseg.methods.segicl import Settings, build
@@ -74,17 +74,26 @@ def test_without_an_example_likeness_is_unknown(seen: Seen) -> None:
 
 
 def test_a_card_without_presence_knows_nothing_and_a_damaged_one_is_refused() -> None:
-    assert read_presence({}, "m") is None
-    assert read_presence({"presence": CERTAIN | {"bias": 1.0}}, "m") is not None
+    assert read_presence({}, "m") == {}
+    assert set(read_presence({"presence": {WITHIN: CERTAIN | {"bias": 1.0}}}, "m")) == {WITHIN}
     for damaged in ({"bias": 1.0}, CERTAIN, CERTAIN | {"bias": 1.0, "weights": [1.0]}, []):
         with pytest.raises(WeightsError, match="'m' says of presence is damaged"):
-            read_presence({"presence": damaged}, "m")
+            read_presence({"presence": {ACROSS: damaged}}, "m")
+    with pytest.raises(WeightsError, match="is damaged"):
+        read_presence({"presence": []}, "m")
+
+
+def test_examples_of_the_same_volume_are_told_from_others(seen: Seen) -> None:
+    view, shots, _, seer = seen
+    assert kind_of(view, shots) == WITHIN
+    other, _ = ct_phantom((10, 64, 64), seed=1)
+    assert kind_of(seer.view(other, "axial", WHERE), shots) == ACROSS
 
 
 @pytest.mark.parametrize(("bias", "is_there"), [(9.0, True), (-9.0, False)])
 def test_what_is_not_there_is_not_drawn_and_is_said(tmp_path: Path, bias: float, is_there: bool) -> None:
     model = tiny_segicl(tmp_path)
-    model = replace(model, card={**model.card, "presence": CERTAIN | {"bias": bias}})
+    model = replace(model, card={**model.card, "presence": {WITHIN: CERTAIN | {"bias": bias}}})
     volume, mask = ct_phantom((10, 64, 64))
     example = Example(volume, replace(mask, reviewed={"axial": frozenset({WHERE})}))
     request = Request(volume, "axial", (6,), task_of("t", ("liver",)), examples=(example,))
