@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from napari_medseg.workflow import Change, RoundRecord
 
 TALL = 300  # pixels
-_COLUMNS = ("Structure", "Dice", "Change", "Slices")
+_LINE = 25  # pixels of a row
+_COLUMNS = ("Structure", "Dice", "Change")
 _TIPS = (
     "",
     "Mean overlap with your outlines on the held-back slices, before and after",
     "Where the difference lies with 95 % confidence",
-    "Held-back slices that became better, and worse, by more than 0.01",
 )
 
 
@@ -160,6 +160,7 @@ class LearnDrawer(QWidget):
         self.left_out.setVisible(bool(reasons))
         self.left_title.setVisible(bool(reasons))
         self.rows.setVisible(bool(verdict and verdict.structures))
+        self.rows.setMaximumHeight(_LINE * (2 + self.rows.topLevelItemCount()))
 
 
 def _content(record: RoundRecord) -> tuple[object, ...]:
@@ -172,11 +173,11 @@ def _row_of(change: Change) -> QTreeWidgetItem:
     before = "" if change.before is None else f"{change.before:.2f} → "
     known = change.low is not None and change.high is not None
     interval = f"{change.low:+.2f} to {change.high:+.2f}" if known else ""
-    n = f"{change.n_better}+  {change.n_worse}−" if known else f"{change.n_slices}"
-    item = QTreeWidgetItem([change.name, f"{before}{change.after:.2f}", interval, n])
-    item.setToolTip(
-        0, f"{change.name}: {change.outcome}; {change.n_slices} slices, {change.n_groups} patients"
-    )
+    item = QTreeWidgetItem([change.name, f"{before}{change.after:.2f}", interval])
+    counts = f"{change.n_better} better, {change.n_worse} worse of " if known else ""
+    counts += f"{change.n_slices} held-back slices of {change.n_groups} patients"
+    for column in range(len(_COLUMNS)):
+        item.setToolTip(column, f"{change.name}: {change.outcome}; {counts}")
     return item
 
 

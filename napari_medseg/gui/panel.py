@@ -106,6 +106,7 @@ class Panel(QWidget):
         self.bench.changed.connect(self.deeds.show)
         self.bench.placed.connect(self.presenter.show_place)
         self.bench.said.connect(say)
+        self.enquiry.asked.connect(self.sections.message.clear)
         self.enquiry.said.connect(say)
         self.enquiry.warned.connect(self.sections.show_caution)
         self.enquiry.counted = self.presenter.counted

@@ -110,8 +110,9 @@ def test_the_drawer_lists_structures_reasons_and_rounds(drawer, qtbot):
     old = RoundRecord(2, "hsp_sam", "finished", verdict=WORSE)
     drawer.show_learning(Learning(READY, (old, DONE)))
     row = drawer.rows.topLevelItem(0)
-    assert [row.text(column) for column in range(4)] == ["liver", "0.91 → 0.93", "+0.00 to +0.04", "14+  2−"]
-    assert [drawer.rows.topLevelItem(1).text(c) for c in range(4)] == ["cyst", "0.72", "", "8"]
+    assert [row.text(column) for column in range(3)] == ["liver", "0.91 → 0.93", "+0.00 to +0.04"]
+    assert row.toolTip(1) == "liver: better; 14 better, 2 worse of 20 held-back slices of 6 patients"
+    assert [drawer.rows.topLevelItem(1).text(c) for c in range(3)] == ["cyst", "0.72", ""]
     assert drawer.left_out.item(0).text() == "case 3, axial slice 4: liver has 3 pixels only."
     assert [drawer.rounds.topLevelItem(n).text(1) for n in range(2)] == ["better", "worse"]
     with qtbot.waitSignal(drawer.use_requested) as asked:
