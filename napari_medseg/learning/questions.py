@@ -114,6 +114,21 @@ class Asker:
         prompted, free, named = np.array(flags).T
         return Questions(views, names, np.stack(truth), together, prompted, free, named)
 
+    def kinds(self, views: Sequence[View]) -> tuple[list[str], NDArray[np.float32]]:
+        """All names, and whether each picture shows them: (P, J) of 0, 1, and NaN where nobody knows."""
+        tasks = self.views.tasks
+        names = list(dict.fromkeys(name for task in tasks.values() for name in task.structure_names))
+        shown = np.full((len(views), len(names)), np.nan, np.float32)
+        for row, view in zip(shown, views, strict=True):
+            for j, name in enumerate(names):
+                of = [slug for slug, task in tasks.items() if name in task.structure_names]
+                if all(view.slug in self.foreign[slug] for slug in of):
+                    row[j] = 0.0
+            own = self.views.tasks[view.slug].structure_names
+            for k, name in enumerate(own):
+                row[names.index(name)] = float(view.packed[k].any()) if view.known[k] else np.nan
+        return names, shown
+
     def _one(self, done: float) -> tuple[View, str, NDArray[np.bool_], Marks, tuple[bool, bool, bool]]:
         """View, name, truth, prompts, and whether prompts, free tokens and the name count."""
         slug = str(self.random.choice(self.slugs, p=self.chance))

@@ -14,10 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.losses.dice import DiceLoss
-from monai.losses.focal_loss import FocalLoss
 from torch import Tensor
-from torch.nn import functional as F
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
@@ -30,10 +27,12 @@ from napari_medseg.learning.questions import Asker, Questions
 from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.learning.segmote_check import check_segmote, write_down
+from napari_medseg.learning.segmote_loss import answer_losses, kinds_loss
 from napari_medseg.learning.views import Views
 from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam, load_sam
-from napari_medseg.networks.segmote import Answered, SegMoTE, preset
+from napari_medseg.networks.segmote import SegMoTE
+from napari_medseg.networks.segmote_models import preset
 from napari_medseg.networks.tiny_vit import TinyViT
 from napari_medseg.networks.weights import read_model
 
@@ -137,7 +136,7 @@ def train_segmote(
             questions = asker.draw(settings.n_questions, 1.0 if begun else done)
             softly = not begun and done < _SOFT_UNTIL
             n_turns = 1 + int(random.random() < settings.again)
-            descent.learn(_turns(network, sam, views, questions, n_turns, softly, settings, random))
+            descent.learn(_turns(network, sam, asker, questions, n_turns, softly, settings, random))
             descent.average(average, network, settings.average)
             seen = advance(seen, settings.n_questions)
             if descent.is_time_to_save():
@@ -166,7 +165,7 @@ def numbers_for(sam: CompactSam | OfficialSam, settings: Settings) -> dict[str, 
 def _turns(
     network: SegMoTE,
     sam: CompactSam | OfficialSam,
-    views: Views,
+    asker: Asker,
     questions: Questions,
     n_turns: int,
     softly: bool,
@@ -175,51 +174,18 @@ def _turns(
 ) -> Iterator[dict[str, Tensor]]:
     """Ask, and ask again with the answer handed back; the losses of each turn."""
     device = str(next(network.parameters()).device)
-    encoded = views.encoded(questions.views, device)
+    encoded = asker.views.encoded(questions.views, device)
     for turn in range(n_turns):
         asked = questions.asked(device)
         if not settings.free:
             asked = replace(asked, is_free=torch.zeros_like(asked.is_free))
         answered = network(sam, encoded, asked)
-        losses = _losses(answered, questions, settings.paper, softly)
+        losses = answer_losses(answered, questions, settings.paper, softly)
+        if not (turn or settings.paper):
+            losses["kinds"] = 0.3 * kinds_loss(network, encoded.embedding, *asker.kinds(questions.views))
         yield {name: loss / n_turns for name, loss in losses.items()}
         if turn + 1 < n_turns:
             questions = questions.again(answered.masks, random)
-
-
-def _losses(answered: Answered, questions: Questions, paper: bool, softly: bool) -> dict[str, Tensor]:
-    """What is wrong with some answers; as in the authors' code, or as in their paper."""
-    device = answered.masks.device
-    wanted = F.avg_pool2d(torch.from_numpy(questions.truth).to(device).float()[:, None], 2)
-    losses = {"mask": mask_loss(answered.masks, wanted, paper), "balance": 0.01 * answered.balance()}
-    if softly:
-        losses["soft"] = 0.5 * mask_loss(answered.soft, wanted, paper)
-    if paper:
-        return losses
-    with torch.no_grad():
-        drawn, real = _enlarged(answered.masks, wanted)[:, 0] > 0, wanted[:, 0] > 0.5
-        union = (drawn | real).sum((1, 2))
-        overlap = torch.where(union > 0, (drawn & real).sum((1, 2)) / union.clamp(min=1), 1.0)
-    losses["quality"] = F.mse_loss(answered.quality, overlap)
-    by_name = torch.from_numpy(questions.is_named & ~questions.is_prompted).to(device).float()
-    there = torch.from_numpy(questions.truth.any((1, 2))).to(device).float()
-    presence = F.binary_cross_entropy_with_logits(answered.presence, there, reduction="none")
-    losses["presence"] = 0.3 * (presence * by_name).sum() / by_name.sum().clamp(min=1)
-    return losses
-
-
-def mask_loss(logits: Tensor, wanted: Tensor, paper: bool = False) -> Tensor:
-    """20 times focal loss and Dice, or the paper's Dice alone, of (P, Y/4, X/4) against (P, 1, Y/2, X/2)."""
-    masks = _enlarged(logits, wanted)
-    dice: Tensor = DiceLoss(sigmoid=True, smooth_nr=1.0, smooth_dr=1.0)(masks, wanted)
-    if paper:
-        return dice
-    focal: Tensor = FocalLoss(gamma=2.0, alpha=0.25)(masks, wanted)
-    return dice + 20.0 * focal
-
-
-def _enlarged(logits: Tensor, wanted: Tensor) -> Tensor:
-    return F.interpolate(logits[:, None], wanted.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _keep(

@@ -28,8 +28,9 @@ from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam, load_sam
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
-from napari_medseg.networks.segmote import Answered, SegMoTE, load_segmote
+from napari_medseg.networks.segmote import Answered, SegMoTE
 from napari_medseg.networks.segmote_asking import asked, by_name
+from napari_medseg.networks.segmote_models import load_segmote
 from napari_medseg.networks.weights import CARD, amend_card
 
 _ARMS = ("name", "box", "box by SAM")

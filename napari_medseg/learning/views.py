@@ -35,6 +35,8 @@ class View:
 
     Parameters
     ----------
+    slug : str
+        Its task.
     place : int
         Its row in the file.
     packed : (K, S, S / 8) uint8
@@ -43,6 +45,7 @@ class View:
         Structures whose truth is known.
     """
 
+    slug: str
     place: int
     packed: NDArray[np.uint8]
     known: NDArray[np.bool_]
@@ -147,7 +150,7 @@ class Views:
         self._rows[first : first + kept] = rows[:kept]
         for i, ((task, labelled, _), outlined) in enumerate(zip(some[:kept], regions, strict=False)):
             packed = np.packbits(outlined.numpy() > 0.5, axis=-1)
-            self.of[task.slug].append(View(first + i, packed, labelled.known))
+            self.of[task.slug].append(View(task.slug, first + i, packed, labelled.known))
 
     def _moved(self, task: Task, labelled: Labelled, still: bool) -> tuple[Tensor, Tensor]:
         """One picture (3, S, S) and its outlines (K, S, S), as they are or changed."""

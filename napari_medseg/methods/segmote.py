@@ -153,6 +153,6 @@ def build(settings: Settings, model: Model | None, device: str) -> MixtureOfToke
             "install the package again."
         )
     from napari_medseg.networks.sam import load_sam
-    from napari_medseg.networks.segmote import load_segmote
+    from napari_medseg.networks.segmote_models import load_segmote
 
     return MixtureOfTokens(load_segmote(model), load_sam(model.backbone), model, settings, device)

@@ -100,7 +100,7 @@ class TokenMixture(nn.Module):
         self.router = Router(width, n_experts, n_chosen)
         self.experts = nn.Linear(width, n_experts * rank)
         self.first, self.second = nn.Linear(rank, rank), nn.Linear(rank, rank)
-        self.project = _begin_at_zero(nn.Linear(rank, width))
+        self.project = begin_at_zero(nn.Linear(rank, width))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Routing | None]:
         """(P, T, D) to the same, and what the router decided."""
@@ -116,7 +116,7 @@ class PlainStep(nn.Module):
     def __init__(self, width: int, n_parameters: int) -> None:
         super().__init__()
         hidden = max(1, round((n_parameters - width) / (2 * width + 1)))
-        self.widen, self.project = nn.Linear(width, hidden), _begin_at_zero(nn.Linear(hidden, width))
+        self.widen, self.project = nn.Linear(width, hidden), begin_at_zero(nn.Linear(hidden, width))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Routing | None]:
         """(P, T, D) to the same; nothing was routed."""
@@ -159,7 +159,8 @@ def perceptron(inner: int, outer: int, n_wanted: int) -> nn.Sequential:
     )
 
 
-def _begin_at_zero(layer: nn.Linear) -> nn.Linear:
+def begin_at_zero(layer: nn.Linear) -> nn.Linear:
+    """Let a layer say nothing until it has learnt something."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from napari_medseg.networks.mixture import begin_at_zero
+
 N_WORDS = 512  # numbers a text is hashed into; as many as CLIP's embedding has
 _FACTORS = (73856093, 19349663, 83492791)
 
@@ -59,6 +61,24 @@ class TextToken(nn.Module):
     def forward(self, text: Tensor) -> Tensor:
         """(P, W) bytes, 0 where there is none, to (P, 1, D)."""
         return self.project(hashed(text))[:, None]
+
+
+class Fit(nn.Module):
+    """Whether a picture of this kind can show what a name means: a liver, on a brain MR, cannot.
+
+    It knows nothing of places in the image, so that it learns from every picture and every name at once.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        last = begin_at_zero(nn.Linear(width, 1))
+        self.layers = nn.Sequential(nn.Linear(3 * width, width), nn.GELU(), last)
+
+    def forward(self, embedding: Tensor, names: Tensor) -> Tensor:
+        """(P, D, Y, X) image embeddings and (P, J, D) tokens of names to logits (P, J)."""
+        places = embedding.flatten(2)
+        kind = torch.cat([places.mean(2), places.std(2, correction=0)], 1)[:, None]
+        return self.layers(torch.cat([kind.expand(-1, names.shape[1], -1), names], 2))[..., 0]
 
 
 def hashed(text: Tensor) -> Tensor:

@@ -12,21 +12,23 @@ import torch
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
-from napari_medseg.core.errors import WeightsError
-from napari_medseg.core.model import Model
 from napari_medseg.networks.expert_pass import both_ways_with_experts
 from napari_medseg.networks.fused_features import FusedFeatures
-from napari_medseg.networks.mixture import PlainStep, Routing, TokenMixture, choose, n_parameters, perceptron
+from napari_medseg.networks.mixture import (
+    PlainStep,
+    Routing,
+    TokenMixture,
+    begin_at_zero,
+    choose,
+    n_parameters,
+    perceptron,
+)
 from napari_medseg.networks.official import OfficialSam
-from napari_medseg.networks.prompt_tokens import PromptTokens, TextToken
+from napari_medseg.networks.prompt_tokens import Fit, PromptTokens, TextToken
 from napari_medseg.networks.sam import CompactSam
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch
 from napari_medseg.networks.two_way import Ground, lay_out
-from napari_medseg.networks.weights import fill
-
-LEFTOVERS = 1_256_544  # expert_mlp, text_token and boxApoint_token of the released code at D = 768
-UNUSED_SHARED = 16_640  # two more 64 x 64 layers in each of its mixtures
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,11 @@ class SegMoTE(nn.Module):
             steps = [PlainStep(width, n_parameters(step)) for step in steps]
             heads = [perceptron(width, fine, sum(map(n_parameters, heads)) + (n_experts - 1) * width)]
         for head in heads:  # so that the first answer is SAM's own
-            nn.init.zeros_(_last(head).weight)
-            nn.init.zeros_(_last(head).bias)
+            begin_at_zero(_last(head))
         self.tokens = nn.Parameter(torch.randn(len(heads), width) * 0.02)
         self.steps, self.heads = nn.ModuleList(steps), nn.ModuleList(heads)
         self.fused = FusedFeatures(width, fine, middle, early, stem)
-        self.free, self.text = PromptTokens(width, n_free), TextToken(width)
+        self.free, self.text, self.fit = PromptTokens(width, n_free), TextToken(width), Fit(width)
         self.quality, self.presence = nn.Linear(width, 1), perceptron(2 * width, 1, 2 * width * width)
 
     @classmethod
@@ -171,14 +172,19 @@ class SegMoTE(nn.Module):
             decoder.transformer, self.steps, ground, torch.cat([own, given, free, text], 1), is_there,
             self.tokens.expand(p, -1, -1),
         )  # fmt: skip
-        return self._answer(sam, encoded, maps, (tokens, experts, image), routing)
+        fits = self.fit(encoded.embedding, text)[:, 0]
+        return self._answer(sam, encoded, maps, (tokens, experts, image, fits), routing)
+
+    def fits(self, embedding: Tensor, text: Tensor) -> Tensor:
+        """Logits (P, J) that pictures (P, D, Y, X) are of a kind that can show names (J, W)."""
+        return self.fit(embedding, self.text(text)[:, 0].expand(len(embedding), -1, -1))
 
     def _answer(
         self, sam: CompactSam | OfficialSam, encoded: Encoded, maps: Tensor | None,
-        seen: tuple[Tensor, Tensor, Tensor], routing: list[Routing],
+        seen: tuple[Tensor, Tensor, Tensor, Tensor], routing: list[Routing],
     ) -> Answered:  # fmt: skip
         """From tokens and image to SAM's single mask with what the chosen expert adds."""
-        tokens, experts, image = seen
+        tokens, experts, image, fits = seen
         decoder = sam.mask_decoder
         image = image.transpose(1, 2).reshape(encoded.embedding.shape)  # (P, YX, D) -> (P, D, Y, X)
         drawn = (
@@ -192,7 +198,7 @@ class SegMoTE(nn.Module):
         masks, soft = (by_sam + torch.einsum("pc,pcyx->pyx", r, fused) for r in (row, soft_row))
         best, _ = choose(experts, confidence)
         quality = self.quality(best)[:, 0].sigmoid()
-        presence = self.presence(torch.cat([best, tokens[:, -1]], 1))[:, 0]
+        presence = fits + self.presence(torch.cat([best, tokens[:, -1]], 1))[:, 0]
         return Answered(masks, soft, quality, presence, confidence.argmax(1), tuple(routing))
 
 
@@ -209,36 +215,6 @@ def _read(
     is_meant = prompts.labels >= 0
     is_meant[:, 0] |= ~is_meant.any(1)  # where nothing is pointed at, one token says so
     return ground, tokens, is_meant, maps
-
-
-def preset(name: str, **numbers: Any) -> dict[str, Any]:
-    """Numbers for a SAM: "compact", "vit_b" (256 wide) or "imis768", as SegMoTE was published.
-
-    Differs: the paper's 17.56 million at "imis768" count 1.26 million which its code never uses
-    (`LEFTOVERS`, and `UNUSED_SHARED` within the mixtures); they are not built here.
-    """
-    known: dict[str, dict[str, Any]] = {
-        "compact": {},
-        "vit_b": {"width": 256, "fine": 32, "middle": 64, "early": 768, "stem": ()},
-        "imis768": {"width": 768, "fine": 96, "middle": 192, "early": 768, "stem": ()},
-    }
-    return known[name] | numbers
-
-
-def build_segmote(**numbers: Any) -> SegMoTE:
-    """Build the network from the numbers in a model's description; WeightsError if they describe none."""
-    try:
-        return SegMoTE(**numbers)
-    except (TypeError, ValueError, AssertionError, RuntimeError, ZeroDivisionError, LookupError):
-        raise WeightsError("The model's numbers do not describe a SegMoTE this program can build.") from None
-
-
-def load_segmote(model: Model) -> SegMoTE:
-    """Build the network a model describes and fill it; WeightsError if it or its weights are damaged."""
-    with torch.device("meta"):
-        network = build_segmote(**model.numbers)
-    fill(network, model)
-    return network
 
 
 def _last(head: nn.Module) -> nn.Linear:

@@ -20,12 +20,13 @@ class Known:
     def __init__(self, *tasks: tuple[str, str, tuple[str, ...]]) -> None:
         self.tasks = {slug: task_of(slug, names, anatomy=place) for slug, place, names in tasks}
         self.of = {
-            slug: [self.view(i, len(task.structures)) for i in range(4)] for slug, task in self.tasks.items()
+            slug: [self.view(slug, i, len(task.structures)) for i in range(4)]
+            for slug, task in self.tasks.items()
         }
 
-    def view(self, seed: int, n: int) -> View:
+    def view(self, slug: str, seed: int, n: int) -> View:
         one = labelled(seed, n)
-        return View(seed, np.packbits(one.regions, axis=-1), one.known)
+        return View(slug, seed, np.packbits(one.regions, axis=-1), one.known)
 
 
 def asker(views: object, absent: float = 0.0, prompted: float = 0.0) -> Asker:
@@ -117,3 +118,11 @@ def test_questions_are_read_by_the_network(tmp_path: Path) -> None:
     drawn = asker(views, prompted=0.5).draw(6, 1.0)
     answered = SegMoTE.tiny()(sam, views.encoded(drawn.views, "cpu"), drawn.asked("cpu"))
     assert answered.masks.shape == (6, SIDE // 4, SIDE // 4)
+
+
+def test_which_names_a_picture_shows() -> None:
+    """The liver's pictures show one, lack a spleen, and cannot show a tumour of the brain."""
+    known = Known(("livers", "abdomen", ("liver", "spleen")), BRAIN, ("hearts", "heart", ("aorta",)))
+    names, shown = asker(known).kinds([known.of["livers"][0], known.of["brains"][0]])
+    assert names == ["liver", "spleen", "tumour", "aorta"]
+    np.testing.assert_array_equal(shown, [[1, 0, 0, np.nan], [0, 0, 1, 0]])

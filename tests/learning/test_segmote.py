@@ -3,18 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from napari_medseg.core.errors import MedsegError, TaskError
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Progress, finish
-from napari_medseg.learning import segmote as recipe
-from napari_medseg.learning.segmote import Settings, mask_loss, numbers_for, train_segmote
+from napari_medseg.learning import segmote_loss as loss
+from napari_medseg.learning.segmote import Settings, numbers_for, train_segmote
 from napari_medseg.networks.checkpoints import official_sam
 from napari_medseg.networks.sam import load_sam
-from napari_medseg.networks.segmote import load_segmote
+from napari_medseg.networks.segmote_models import load_segmote
 from napari_medseg.networks.weights import read_model
 from tests.models import tiny_sam
 from tests.phantom_sets import patients, write_phantoms
@@ -80,7 +79,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     tmp_path: Path, backbone: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = phantoms(tmp_path / "breasts")
-    monkeypatch.setattr(recipe, "mask_loss", lambda logits, *_: (logits * torch.nan).sum())
+    monkeypatch.setattr(loss, "mask_loss", lambda logits, *_: (logits * torch.nan).sum())
     with pytest.raises(MedsegError, match="not finite"):
         finish(train_segmote([data], tmp_path / "s", backbone=backbone, minutes=5, settings=QUICK))
 
@@ -92,19 +91,6 @@ def test_every_arm_of_the_ablation_trains(tmp_path: Path, backbone: Model, chang
     folder = finish(train_segmote([data], tmp_path / "s", backbone=backbone, minutes=5, settings=settings))
     network = load_segmote(read_model(folder, "session"))
     assert len(network.tokens) == (1 if "plain" in change or "experts" in change else 4)
-
-
-def test_the_loss_is_twenty_focal_and_dice() -> None:
-    """Of a mask that is sure everywhere and right, nothing is left; where it is wrong, more than one."""
-    wanted = torch.zeros(1, 1, 16, 16)
-    wanted[..., :8] = 1
-    right = torch.where(wanted[:, 0, ::2, ::2] > 0.5, 30.0, -30.0)
-    assert mask_loss(right, wanted).item() < 0.2  # the rim is interpolated
-    assert mask_loss(-right, wanted).item() > 20
-    assert mask_loss(right, wanted, paper=True).item() < mask_loss(right, wanted).item() + 1e-6
-    undecided = mask_loss(torch.zeros(1, 8, 8), wanted) - mask_loss(torch.zeros(1, 8, 8), wanted, paper=True)
-    # Focal loss of 1/2: a quarter times log 2, a quarter of it for foreground, three for background.
-    assert undecided.item() == pytest.approx(20 * 0.25 * np.log(2) * 0.5, rel=1e-4)
 
 
 def test_the_numbers_fit_the_sam_below(backbone: Model) -> None:

@@ -56,6 +56,8 @@ def test_what_is_less_likely_than_the_cut_is_left_out_and_said(tmp_path: Path) -
     method = build(Settings(), tiny_segmote(tmp_path), "cpu")
     with torch.no_grad():
         method.network.presence[-1].weight.zero_()
+        for part in method.network.fit.layers[-1].parameters():
+            part.zero_()
         method.network.presence[-1].bias.fill_(-3.0)  # a chance of 5 %
     answer = finish(method.segment(request()))
     assert not any(answer.mask.of(name).any() for name in NAMES)

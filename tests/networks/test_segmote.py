@@ -12,14 +12,8 @@ from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam
 from napari_medseg.networks.sam_decoder import Encoded
 from napari_medseg.networks.sam_prompts import PromptBatch, prompt_maps
-from napari_medseg.networks.segmote import (
-    LEFTOVERS,
-    UNUSED_SHARED,
-    Asked,
-    SegMoTE,
-    build_segmote,
-    preset,
-)
+from napari_medseg.networks.segmote import Asked, SegMoTE
+from napari_medseg.networks.segmote_models import LEFTOVERS, UNUSED_SHARED, build_segmote, preset
 from napari_medseg.networks.state_encoder import read_text
 from tests.published import small, weights
 
