@@ -131,6 +131,8 @@ def _change(pairs: Sequence[Pair], seed: int) -> Change:
     unclear = n_groups < FEWEST_GROUPS or (interval.high - interval.low) / 2 > _WIDEST
     decided: dict[str, Outcome] = {"better": "better", "worse": "worse", "no worse": "no change"}
     outcome = decided.get(said, "too few" if unclear else "no change")
+    if interval.high < -_WIDEST:  # too few to praise by, enough to be warned by
+        outcome = "worse"
     return Change(
         pairs[0].structure,
         math.fsum(old for old, _ in known) / len(known),

@@ -54,6 +54,13 @@ def test_worse_is_refused_and_a_loss_below_one_point_is_not() -> None:
     assert judge(pairs([0.9] * 6, [0.895] * 6)).outcome == "no change"
 
 
+def test_a_fall_beyond_five_points_is_refused_even_on_a_few() -> None:
+    assert judge(pairs([0.96] * 3, [0.24] * 3)).outcome == "worse"
+    assert judge(pairs([0.96], [0.90])).outcome == "worse"
+    assert judge(pairs([0.96] * 3, [0.92] * 3)).outcome == "too few"
+    assert judge(pairs([0.24] * 3, [0.96] * 3)).outcome == "too few"
+
+
 def test_no_change_and_others() -> None:
     still = pairs([0.9] * 6, [0.91, 0.89, 0.9, 0.9, 0.905, 0.895])
     verdict = judge(still)
