@@ -22,20 +22,30 @@ def session(tmp_path: Path, own_models: Path, monkeypatch: pytest.MonkeyPatch):
         yield session
 
 
-def test_an_adapter_for_a_new_task_is_compared_with_five_examples(session, own_models: Path) -> None:
+def test_an_adapter_that_is_worse_than_five_examples_is_refused(session, own_models: Path) -> None:
+    """Of random weights nothing better can come in a second."""
     tiny_hsp_sam(own_models)
-    verdict = finish(train_session(session.folder, minutes=0.05, device="cpu"))
-    (record,) = workflow.rounds(session)
+    verdict = finish(train_session(session.folder, minutes=0.02, device="cpu"))
     assert verdict.n_slices == 3 and "(from five examples)" in verdict.sentence
-    assert verdict.outcome == "too few" and record.version == "hsp-sam-round-1"
+    assert verdict.outcome == "worse" and workflow.rounds(session)[0].version == ""
+
+
+def test_an_adapter_is_used_and_the_next_round_goes_on_from_it(
+    session, own_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_hsp_sam(own_models)
+    found = recipes.before
+    monkeypatch.setattr(recipes, "before", lambda *_: None)
+    assert finish(train_session(session.folder, minutes=0.02, device="cpu")).outcome == "first"
+    (record,) = workflow.rounds(session)
     model = read_model(session.versions / record.version, "session")
     assert model.structures == ("disc",) and model.card["slices"] and model.card["steps"] > 0
     workflow.use_round(session, 1)
     method = workflow.build("hsp_sam", session=session, task=TASK, device="cpu")
-    assert method.model.name == "hsp-sam-round-1"
-    chosen = recipes.before(recipes.RECIPES["hsp_sam"], session, TASK, "cpu")
+    assert method.model.name == record.version == "hsp-sam-round-1"
+    chosen = found(recipes.RECIPES["hsp_sam"], session, TASK, "cpu")
     assert chosen is not None and (chosen.title, chosen.method.model.name) == ("", "hsp-sam-round-1")
-    finish(train_session(session.folder, minutes=0.02, device="cpu"))  # goes on from the version in use
+    finish(train_session(session.folder, minutes=0.02, device="cpu"))
     assert workflow.rounds(session)[1].state == "finished"
 
 
