@@ -83,15 +83,13 @@ class Automatic:
         names = [name for name in request.wanted if name in known]
         which = [list(known).index(name) for name in names]
         gathered, likely = Gathered(request, names), dict.fromkeys(names, 0.0)
-        n_steps = len(request.slices) * (3 if self._sees_planes(request, len(names)) else 1)
-        other, done = np.zeros(0, np.float32), 0
-        if n_steps > len(request.slices):
-            other = np.zeros((len(names), *request.volume.geometry.shape), np.float32)
-            for drawn, plane, index in self._other_planes(request, outline):
-                axis = request.volume.geometry.axis_of(plane)
-                np.moveaxis(other, axis + 1, 1)[:, index] += (drawn.probability * _there(drawn))[which]
-                done += 1
-                yield Progress(min(1.0, done / n_steps), f"{plane} slice {index}")
+        planes = self._planes(request, len(names))
+        done, n_steps = 0, len(request.slices) + sum(request.volume.n_slices(plane) for plane in planes)
+        other = np.zeros((len(names), *request.volume.geometry.shape) if planes else 0, np.float32)
+        for drawn, axis, index in self._across(request.volume, planes, outline):
+            np.moveaxis(other, axis + 1, 1)[:, index] += (drawn.probability * _there(drawn))[which]
+            done += 1
+            yield Progress(done / n_steps, f"Other planes: {done}")
         for drawn, index in self._slices(request.volume, request.plane, request.slices, outline):
             for k, name in zip(which, names, strict=True):
                 probability, sure = drawn.probability[k], float(drawn.presence[k])
@@ -106,7 +104,7 @@ class Automatic:
                 shown = probability if is_there else np.minimum(probability, sure)
                 gathered.add(name, index, Answer(shown, region, quality))
             done += 1
-            yield Progress(min(1.0, done / n_steps), f"Slice {index}", gathered.partial())
+            yield Progress(done / n_steps, f"Slice {index}", gathered.partial())
         gathered.mask = self._without_specks(gathered)
         yield Progress(1.0, "Done")
         notes, self._notes = self._notes, []
@@ -151,18 +149,18 @@ class Automatic:
             found.append(Drawn(probability, 2 * quality[i] / (1 + quality[i]), presence[i]))
         return found
 
-    def _other_planes(self, request: Request, outline: Outline) -> Iterator[tuple[Drawn, Plane, int]]:
-        """The answers for all slices of the two planes that were not asked for."""
-        for plane in _PLANES:
-            if plane != request.plane:
-                n = request.volume.n_slices(plane)
-                for drawn, index in self._slices(request.volume, plane, range(n), outline):
-                    yield drawn, plane, index
+    def _across(
+        self, volume: Volume, planes: Sequence[Plane], outline: Outline
+    ) -> Iterator[tuple[Drawn, int, int]]:
+        """The answers for all slices of some planes, with the axis they are counted along."""
+        for plane in planes:
+            for drawn, index in self._slices(volume, plane, range(volume.n_slices(plane)), outline):
+                yield drawn, volume.geometry.axis_of(plane), index
 
-    def _sees_planes(self, request: Request, n_names: int) -> bool:
-        """Whether the mean of three planes is wanted and possible; says so where it is not."""
+    def _planes(self, request: Request, n_names: int) -> list[Plane]:
+        """The planes to look along besides the one asked for; says so where they are wanted and cannot be."""
         if not self.settings.planes:
-            return False
+            return []
         geometry = request.volume.geometry
         why = ""
         if len(request.slices) < geometry.n_slices(request.plane) or min(geometry.shape) == 1:
@@ -173,7 +171,7 @@ class Automatic:
             why = "the volume is too large for it"
         if why:
             self._notes.append(f"Only one plane was looked at: for three, {why}.")
-        return not why
+        return [] if why else [plane for plane in _PLANES if plane != request.plane]
 
     def _without_specks(self, gathered: Gathered) -> Any:
         """The mask without parts smaller than the settings say, in mm where the spacing is known."""

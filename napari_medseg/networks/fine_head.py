@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from segment_anything.modeling.common import LayerNorm2d
@@ -10,18 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_medseg.networks.sam_decoder import FineMaskDecoder, Refinement
-from napari_medseg.networks.self_prompts import RowMlp
 
 _FINEST = 8  # channels at full resolution
-
-
-class Head(Protocol):
-    """What draws masks."""
-
-    def __call__(
-        self, image: Tensor, tokens: Tensor, rows: Tensor, fine: tuple[Tensor, ...]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Masks (B, P, Y, X); the features (B, C, Y', X') they were drawn from; the masks there."""
 
 
 class PublishedHead(nn.Module):
@@ -32,21 +23,22 @@ class PublishedHead(nn.Module):
     HSP-SAM, the authors' code of 2024.
     """
 
-    def __init__(self, decoder: int, n_rows: int) -> None:
+    def __init__(self, decoder: int) -> None:
         super().__init__()
         sizes = (decoder, decoder // 4, decoder // 8, decoder // 16, _FINEST)
         steps: list[nn.Module] = []
         for a, b in zip(sizes[:-1], sizes[1:], strict=True):
             steps += [nn.ConvTranspose2d(a, b, 2, stride=2), LayerNorm2d(b), nn.GELU()]
         self.upscaling = nn.Sequential(*steps[:-2], steps[-1])  # no norm at the end
-        self.weighing = RowMlp(n_rows, (decoder, decoder, decoder, _FINEST))
+        self.trunks = nn.ModuleList([nn.Identity()])
+        self.weighing = ((decoder, decoder, decoder, _FINEST),)  # widths of each row's own perceptron
 
     def forward(
-        self, image: Tensor, tokens: Tensor, rows: Tensor, fine: tuple[Tensor, ...]
+        self, image: Tensor, weights: Sequence[Tensor], fine: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Head`; nothing finer than the image tokens is looked at."""
+        """See `FineHead`; nothing finer than the image tokens is looked at."""
         features = self.upscaling(image)
-        masks = torch.einsum("bpc,bcyx->bpyx", self.weighing(tokens, rows), features)
+        masks = torch.einsum("bpc,bcyx->bpyx", weights[0], features)
         return masks, features, masks
 
 
@@ -54,7 +46,7 @@ class FineHead(nn.Module):
     """The compact SAM's way up with its stem's features, and two steps more, to full resolution.
 
     Differs from the published head: it begins as the promptable model's own, and what is finer than a
-    quarter of the picture is added to its answer; all rows share one perceptron, since their tokens differ.
+    quarter of the picture is added to its answer; of the perceptrons only the last layer is a row's own.
 
     Parameters
     ----------
@@ -74,15 +66,13 @@ class FineHead(nn.Module):
         self.mix_eighth, self.mix_quarter = _mix(d // 2), _mix(d // 4)
         self.refine = nn.ModuleList(Refinement(d // 4) for _ in range(2))
         self.out_norm = LayerNorm2d(d // 4)
-        self.weighing = _perceptron(d, d // 4)
         self.up_half = nn.ConvTranspose2d(d // 4, d // 8, 2, stride=2)
         self.from_half = nn.Conv2d(half, d // 8, 1)
         self.mix_half, self.mix_full = _mix(d // 8), _mix(_FINEST)
         self.up_full = nn.ConvTranspose2d(d // 8, _FINEST, 2, stride=2)
         self.from_full = nn.Conv2d(3, _FINEST, 3, padding=1)
-        self.weighing_fine = _perceptron(d, _FINEST)
-        for parameter in self.weighing_fine[-1].parameters():
-            nn.init.zeros_(parameter)
+        self.trunks = nn.ModuleList(_trunk(d) for _ in range(2))
+        self.weighing = ((d, d // 4), (d, _FINEST))  # widths of each row's own last layers
 
     def begin_as(self, decoder: FineMaskDecoder) -> None:
         """Take over what the promptable model's decoder has learnt."""
@@ -93,12 +83,28 @@ class FineHead(nn.Module):
                 ours, theirs = getattr(self, name), getattr(decoder, name)
                 ours.weight.copy_(theirs.weight[:, : ours.in_channels])  # the stem's channels come first
                 ours.bias.copy_(theirs.bias)
-        self.weighing.load_state_dict(decoder.output_hypernetworks_mlps[0].state_dict())
+        layers: Any = decoder.output_hypernetworks_mlps[0]
+        for trunk in self.trunks:
+            trunk.load_state_dict(layers[:4].state_dict())
 
     def forward(
-        self, image: Tensor, tokens: Tensor, rows: Tensor, fine: tuple[Tensor, ...]
+        self, image: Tensor, weights: Sequence[Tensor], fine: tuple[Tensor, ...]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Head`; `fine` holds the picture and the stem's features at a half, quarter and eighth."""
+        """Draw masks.
+
+        Parameters
+        ----------
+        image : (B, D, Y/16, X/16)
+            After the last decoder.
+        weights : (B, P, D/4), (B, P, 8)
+            Of the features at a quarter and of those at full resolution, for each mask.
+        fine : tuple
+            The picture, and the stem's features at a half, quarter and eighth.
+
+        Returns
+        -------
+        Masks (B, P, Y, X), the features (B, C, Y/4, X/4) they were mostly drawn from, and the masks there.
+        """
         picture, half, quarter, eighth = fine
         x = self.up_eighth(image) + self.from_eighth(eighth)
         x = x + self.mix_eighth(x)
@@ -107,12 +113,12 @@ class FineHead(nn.Module):
         for block in self.refine:
             x = block(x)
         x = self.out_norm(x)
-        coarse = torch.einsum("bpc,bcyx->bpyx", self.weighing(tokens), x)
+        coarse = torch.einsum("bpc,bcyx->bpyx", weights[0], x)
         y = self.up_half(x) + self.from_half(half)
         y = y + self.mix_half(y)
         y = self.up_full(y) + self.from_full(picture)
         y = y + self.mix_full(y)
-        masks = torch.einsum("bpc,bcyx->bpyx", self.weighing_fine(tokens), y)
+        masks = torch.einsum("bpc,bcyx->bpyx", weights[1], y)
         scaled = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
         return masks + scaled, x, coarse
 
@@ -121,6 +127,5 @@ def _mix(channels: int) -> nn.Sequential:
     return nn.Sequential(LayerNorm2d(channels), nn.GELU(), nn.Conv2d(channels, channels, 3, padding=1))
 
 
-def _perceptron(inputs: int, outputs: int) -> nn.Sequential:
-    steps = [nn.Linear(inputs, inputs), nn.ReLU(), nn.Linear(inputs, inputs), nn.ReLU()]
-    return nn.Sequential(*steps, nn.Linear(inputs, outputs))
+def _trunk(width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())

@@ -6,7 +6,7 @@ Source: HSP-SAM, Hierarchical Self-Prompting SAM, and its authors' code; SAM of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from segment_anything.modeling import TwoWayTransformer
@@ -14,13 +14,13 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 
 from napari_medseg.networks.attention import place
-from napari_medseg.networks.fine_head import FineHead, Head, PublishedHead
+from napari_medseg.networks.fine_head import FineHead, PublishedHead
 from napari_medseg.networks.lora import LowRank
 from napari_medseg.networks.official import OfficialSam
 from napari_medseg.networks.sam import CompactSam
 from napari_medseg.networks.sam_decoder import FineMaskDecoder
 from napari_medseg.networks.sam_quality import AnswerQuality
-from napari_medseg.networks.self_prompts import TaskPrompts, bridge
+from napari_medseg.networks.self_prompts import RowMlp, TaskPrompts, bridge
 from napari_medseg.networks.two_way import both_ways, lay_out
 
 Skip = Literal["decoder_top", "encoder_top", "none"]
@@ -97,7 +97,6 @@ class HspSam(nn.Module):
         n_levels = len(global_blocks)
         self.global_blocks, self.skip, self.stem = tuple(global_blocks), skip, tuple(stem)
         self.lora = nn.ModuleList(LowRank(width, rank) for _ in range(depth if rank else 0))
-        self.task = TaskPrompts(n_rows, width, decoder, n_levels if prompted else 0)
         self.bridges = nn.ModuleList(bridge(width, decoder) for _ in range(n_levels if prompted else 0))
         n_decoders = n_levels if hierarchical else 1
         self.necks = nn.ModuleList(_neck(width, decoder) for _ in range(n_decoders - 1))
@@ -107,8 +106,10 @@ class HspSam(nn.Module):
         )
         self.aside = nn.ModuleList(nn.Linear(decoder, decoder) for _ in range(n_decoders))
         self.summary = nn.Parameter(0.02 * torch.randn(1, decoder))  # SAM's token of quality
-        self.head: Head = FineHead(decoder, (stem[0], stem[1], stem[2])) if stem else (
-            PublishedHead(decoder, n_rows))  # fmt: skip
+        self.head = FineHead(decoder, (stem[0], stem[1], stem[2])) if stem else PublishedHead(decoder)
+        self.task = TaskPrompts(
+            n_rows, width, decoder, len(self.bridges), n_decoders, self.head.weighing
+        )  # fmt: skip
         channels = decoder // 4 if stem else 8
         self.quality, self.presence = (AnswerQuality(decoder, channels) for _ in range(2))
 
@@ -130,6 +131,14 @@ class HspSam(nn.Module):
             self.task.masks.copy_(token + _APART * token.std() * torch.randn_like(self.task.masks))
         if isinstance(self.head, FineHead) and isinstance(decoder, FineMaskDecoder):
             self.head.begin_as(decoder)
+            last: Any = decoder.output_hypernetworks_mlps[0]
+            last = last[4]
+            coarse, finest = (cast(RowMlp, own) for own in self.task.weighing)
+            with torch.no_grad():
+                coarse.weights[0].copy_(last.weight.T.expand_as(coarse.weights[0]))
+                coarse.biases[0].copy_(last.bias.expand_as(coarse.biases[0]))
+                finest.weights[0].zero_()
+                finest.biases[0].zero_()
 
     def forward(self, sam: CompactSam | OfficialSam, images: Tensor, rows: Tensor) -> Outlined:
         """Outline structures on prepared images.
@@ -143,9 +152,15 @@ class HspSam(nn.Module):
         """
         levels, fine = self.encode(sam, images, rows)
         image, tokens, coarse = self._down(sam, levels, rows)
-        masks, features, seen = self.head(image, tokens[:, 1:], rows, (images, *fine))
+        weights = [
+            own(trunk(tokens[:, 1:]), rows)
+            for own, trunk in zip(self.task.weighing, self.head.trunks, strict=True)
+        ]
+        masks, features, seen = self.head(image, weights, (images, *fine))
         told = (tokens[:, 0], tokens[:, 2:], features, seen[:, 1:] - seen[:, :1])
-        return Outlined(masks[:, 1:] - masks[:, :1], self.quality(*told), self.presence(*told), coarse)
+        usual = self.task.judged[rows[1:]]
+        quality, presence = self.quality(*told) + usual[:, 0], self.presence(*told) + usual[:, 1]
+        return Outlined(masks[:, 1:] - masks[:, :1], quality, presence, coarse)
 
     def encode(
         self, sam: CompactSam | OfficialSam, images: Tensor, rows: Tensor
@@ -195,7 +210,8 @@ class HspSam(nn.Module):
             tokens = hidden[:, : tokens.shape[1]]
             image = seen.transpose(1, 2).unflatten(2, grid)
             top = image if number == len(self.decoders) - 1 and self.skip == "decoder_top" else top
-            drawn = torch.einsum("bpc,bcyx->bpyx", self.aside[number](tokens[:, 1:]), image)
+            weights = self.aside[number](tokens[:, 1:]) + self.task.aside[number][rows]
+            drawn = torch.einsum("bpc,bcyx->bpyx", weights, image)
             coarse.append((drawn[:, 1:] - drawn[:, :1]) * image.shape[1] ** -0.5)
         return image, tokens, tuple(coarse)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +51,21 @@ class TaskPrompts(nn.Module):
         Of the image encoder and of the mask decoder.
     n_levels : int
         Global-attention blocks; 0 for a network that is not self-prompted.
+    n_decoders : int
+        Levels whose coarse masks are trained.
+    weighing : sequence of widths
+        Of the perceptrons that turn a row's token into weights of features.
     """
 
-    def __init__(self, n_rows: int, width: int, decoder: int, n_levels: int) -> None:
+    def __init__(
+        self,
+        n_rows: int,
+        width: int,
+        decoder: int,
+        n_levels: int,
+        n_decoders: int = 0,
+        weighing: Sequence[tuple[int, ...]] = (),
+    ) -> None:
         super().__init__()
         inner = decoder // 4
         self.queries = nn.ParameterList(
@@ -62,6 +75,9 @@ class TaskPrompts(nn.Module):
             RowMlp(n_rows, (decoder, inner, inner, decoder)) for _ in range(n_levels)
         )
         self.masks = nn.Parameter(0.02 * torch.randn(n_rows, decoder))
+        self.aside = nn.ParameterList(nn.Parameter(torch.zeros(n_rows, decoder)) for _ in range(n_decoders))
+        self.weighing = nn.ModuleList(RowMlp(n_rows, sizes) for sizes in weighing)
+        self.judged = nn.Parameter(torch.zeros(n_rows, 2))  # quality and presence, added as logits
 
 
 def bridge(width: int, decoder: int) -> nn.Sequential:

@@ -58,15 +58,13 @@ def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
         written += [picture, save_mask(mask, sample.volume, out / f"{sample.name}_mask{suffix}")]
         sections.append(f"<h2>{escape(sample.prompt.structure)}</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{picture.name}" alt="{escape(words)}">')
-    if model_for("segicl"):
-        more, words = yield from _from_examples(out, device)
-        written += more
-        sections.append(f"<h2>From three examples</h2><p>{escape(words)}</p>")
-        sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
+    further = {"From three examples": _from_examples} if model_for("segicl") else {}
     if model_for("hsp_sam") and {_SHOWN, _NOT_SHOWN} <= {task.slug for task in tasks()}:
-        more, words = yield from _without_a_click(out, device)
+        further["Without a click"] = _without_a_click
+    for title, make_more in further.items():
+        more, words = yield from make_more(out, device)
         written += more
-        sections.append(f"<h2>Without a click</h2><p>{escape(words)}</p>")
+        sections.append(f"<h2>{title}</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
     page = out / "index.html"
     page.write_text(_page(name, sections), encoding="utf-8")

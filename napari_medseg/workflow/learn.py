@@ -55,17 +55,9 @@ def train(
     if recipe == "calibrate":
         if settings or resume:
             raise TaskError("The recipe calibrate has no settings and nothing to resume.")
-        return (
-            yield from _calibrate(
-                sources, Path(out), minutes=minutes, device=choose_device(device), seed=seed
-            )
-        )
-    words: dict[str, Any] = {
-        "minutes": minutes,
-        "resume": resume,
-        "device": choose_device(device),
-        "seed": seed,
-    }
+        words: dict[str, Any] = {"minutes": minutes, "device": choose_device(device), "seed": seed}
+        return (yield from _calibrate(sources, Path(out), **words))
+    words = {"minutes": minutes, "resume": resume, "device": choose_device(device), "seed": seed}
     given = dict(settings or {})
     if recipe in _STANDING:
         room: Any = import_module(f"napari_medseg.learning.{recipe}")

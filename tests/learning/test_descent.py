@@ -41,6 +41,15 @@ def test_the_rate_rises_and_falls_along_a_cosine() -> None:
     assert abs(weight.item()) < 3.0 and one.n == 10
 
 
+def test_a_group_may_go_faster() -> None:
+    slow, fast = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+    optimiser = torch.optim.SGD([{"params": [slow]}, {"params": [fast], "times": 5.0}], lr=1.0)
+    one = Descent(optimiser, [slow, fast], Pace(), 60.0)
+    next(one.steps())
+    rates = [group["lr"] for group in optimiser.param_groups]
+    assert rates[1] == pytest.approx(5 * rates[0])
+
+
 def test_steps_end_when_their_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(room.time, "monotonic", lambda: clock[0])

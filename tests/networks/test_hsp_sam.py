@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from napari_medseg.core.errors import WeightsError
 from napari_medseg.networks.fine_head import FineHead, PublishedHead
@@ -144,6 +145,34 @@ def test_the_fine_head_begins_as_the_promptable_model(sam: CompactSam) -> None:
     for name in ("up_eighth", "up_quarter", "mix_quarter"):
         ours, theirs = getattr(net.head, name).state_dict(), getattr(sam.mask_decoder, name).state_dict()
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def test_structures_of_a_task_can_part_from_the_first_step(sam: CompactSam) -> None:
+    """Alike in all else, each has a last layer of its own, begun as the promptable model's."""
+    net = network()
+    net.begin_as(sam)
+    last = sam.mask_decoder.output_hypernetworks_mlps[0][4]
+    for row in range(4):
+        assert torch.equal(net.task.weighing[0].weights[0][row], last.weight.T)
+    with torch.no_grad():
+        net.task.masks[:] = net.task.masks[:1]
+    wanted = torch.zeros(1, 2, 64, 64)
+    wanted[:, 0, :32] = 1.0
+    wanted[:, 1, 32:] = 1.0
+    rows = torch.tensor([0, 1, 2])
+    F.binary_cross_entropy_with_logits(net(sam, images(1), rows).masks, wanted).backward()
+    grad = net.task.weighing[0].weights[0].grad
+    assert grad is not None and (grad[1] - grad[2]).abs().max() > 0.1 * grad[1].abs().max()
+    assert not grad[3].any()
+
+
+def test_rows_learn_faster_than_what_all_share(sam: CompactSam) -> None:
+    net = network()
+    rest, rows = net.groups(8.0)
+    assert rows["times"] == 8.0 and "times" not in rest
+    n = sum(parameter.numel() for group in (rest, rows) for parameter in group["params"])
+    assert n == sum(parameter.numel() for parameter in net.parameters())
+    assert any(parameter is net.task.masks for parameter in rows["params"])
 
 
 def test_numbers_that_describe_no_network_are_refused(sam: CompactSam) -> None:
