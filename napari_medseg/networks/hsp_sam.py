@@ -224,9 +224,13 @@ class HspSam(nn.Module):
         return torch.cat([tokens, answers.expand(len(tokens), -1, -1)], 1)
 
     def groups(self, times: float) -> list[dict[str, Any]]:
-        """Parameters for an optimiser; those of the rows, which few images train, with a higher rate."""
-        rows = [p for name, p in self.named_parameters() if p.requires_grad and name.startswith("task.")]
-        rest = [p for name, p in self.named_parameters() if p.requires_grad and not name.startswith("task.")]
+        """Parameters for an optimiser; the rows' vectors, which few images train, with a higher rate.
+
+        Not their matrices: one quick step of a last layer moves a mask as far as many of a vector.
+        """
+        rows = [p for p in self.task.parameters() if p.requires_grad and p.ndim == 2]
+        known = {id(p) for p in rows}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
         return [{"params": rest}, {"params": rows, "times": times, "weight_decay": 0.0}]
 
     def own_state(self) -> dict[str, Tensor]:

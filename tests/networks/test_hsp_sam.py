@@ -173,6 +173,7 @@ def test_rows_learn_faster_than_what_all_share(sam: CompactSam) -> None:
     n = sum(parameter.numel() for group in (rest, rows) for parameter in group["params"])
     assert n == sum(parameter.numel() for parameter in net.parameters())
     assert any(parameter is net.task.masks for parameter in rows["params"])
+    assert not any(parameter is net.task.weighing[0].weights[0] for parameter in rows["params"])
 
 
 def test_numbers_that_describe_no_network_are_refused(sam: CompactSam) -> None:
