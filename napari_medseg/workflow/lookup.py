@@ -48,11 +48,17 @@ def tasks(data: Path | None = None) -> list[Task]:
 
 
 def _tasks_of(model: Model) -> Iterator[Task]:
-    """The tasks a model's card names; what is damaged there is passed over."""
+    """The tasks a model's card offers; what is damaged there is passed over.
+
+    A joint model may know tasks that it does too badly to be offered; they are there for measurements.
+    """
     if model.structures:
         yield task_of(str(model.card.get("task", model.name)), model.structures)
     with suppress(TypeError, ValueError, AttributeError, TaskError):
+        offered = model.card.get("offered")
         for slug, names in model.card.get("tasks", {}).items():
+            if offered is not None and slug not in offered:
+                continue
             about = model.card.get("about", {}).get(slug, {})
             words = {key: str(about.get(key, "")) for key in ("modality", "anatomy", "objective")}
             rules = tuple(Rule(*rule) for rule in about.get("rules", ()))

@@ -31,6 +31,12 @@ def test_a_joint_model_names_its_tasks_with_their_words_and_rules() -> None:
     assert workflow.task("ct_phantom").structure_names == tuple(TASKS["ct_phantom"])
 
 
+def test_a_task_that_is_done_badly_is_not_offered() -> None:
+    amend_card(tiny_hsp_sam(cache_folder()), {"offered": ["lungs"]})
+    slugs = {task.slug for task in workflow.tasks()}
+    assert "lungs" in slugs and "ct_phantom" not in slugs
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -38,6 +44,7 @@ def test_a_joint_model_names_its_tasks_with_their_words_and_rules() -> None:
         {"tasks": {"a": 3}},
         {"tasks": {"a": ["x", "x"]}},
         {"about": [1]},
+        {"offered": 3},
         {"about": {"lungs": {"rules": [["inside"]]}}},
     ],
 )
