@@ -77,7 +77,7 @@ def calibrate_sam(
     sam: Sam = entry.build(entry.settings(disk=0), replace(model, card=bare), device)  # type: ignore[assignment]
     found: dict[str, list[tuple[float, float]]] = {}
     start, random = time.monotonic(), np.random.default_rng(seed)
-    for position, (dataset, item) in enumerate(_in_turn(datasets, "val", seed)):
+    for position, (dataset, item) in enumerate(in_turn(datasets, "val", seed)):
         done = (time.monotonic() - start) / (60 * minutes)
         if position and done >= 1:
             break
@@ -97,7 +97,7 @@ def calibrate_sam(
     return Path(out)
 
 
-def _in_turn(datasets: Sequence[Dataset], split: str, seed: int) -> Iterator[tuple[Dataset, Item]]:
+def in_turn(datasets: Sequence[Dataset], split: str, seed: int) -> Iterator[tuple[Dataset, Item]]:
     """Images of a split, one of each set in turn, in an order of the seed."""
     queues = []
     for dataset in datasets:
@@ -148,7 +148,7 @@ def _home(sam: Sam, datasets: Sequence[Dataset], seed: int) -> dict[str, Any]:
     inputs = []
     counts: dict[tuple[str, str], int] = {}
     for split in ("train", "val"):
-        for dataset, item in _in_turn(datasets, split, seed):
+        for dataset, item in in_turn(datasets, split, seed):
             counts[dataset.name, split] = n = counts.get((dataset.name, split), 0) + 1
             if n > _MOST_KNOWN:
                 continue

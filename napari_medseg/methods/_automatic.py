@@ -19,6 +19,7 @@ from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.edit import remove_islands
 from napari_medseg.imaging.prepare import frame_of, grey_limits, normalise, picture
+from napari_medseg.methods._doubt import AUTOMATIC, Doubt
 from napari_medseg.methods._follow import Answer
 from napari_medseg.methods._gathered import Gathered, absent
 
@@ -29,6 +30,7 @@ _NO_LOGIT = -20.0
 _AT_ONCE = 4  # slices a processor outlines together
 _ON_A_CARD = 16
 _LARGEST = 2**27  # voxels times structures for which the mean of three planes fits into memory
+NO_DOUBT = Doubt()
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 
 # Images (B, 3, S, S) -> logits (B, K, S, S), expected overlap (B, K) and presence (B, K), each 0 to 1.
@@ -59,6 +61,11 @@ class Drawn:
     quality: NDArray[np.float32]
     presence: NDArray[np.float32]
 
+    @property
+    def likely(self) -> NDArray[np.float32]:
+        """Probabilities weighed by presence."""
+        return self.probability * self.presence[:, None, None]
+
 
 class Automatic:
     """Runs a network over slices, on a graphics card while its memory suffices.
@@ -70,9 +77,15 @@ class Automatic:
     """
 
     def __init__(
-        self, networks: Sequence[Any], preparation: Preparation, device: str, settings: AutomaticSettings
+        self,
+        networks: Sequence[Any],
+        preparation: Preparation,
+        device: str,
+        settings: AutomaticSettings,
+        doubt: Doubt = NO_DOUBT,
     ) -> None:
         self.networks, self.preparation, self.settings = networks, preparation, settings
+        self.doubt = doubt
         self.device, self.at_once = device, _ON_A_CARD if device.startswith("cuda") else _AT_ONCE
         self._notes: list[str] = []
         for network in networks:
@@ -87,28 +100,37 @@ class Automatic:
         done, n_steps = 0, len(request.slices) + sum(request.volume.n_slices(plane) for plane in planes)
         other = np.zeros((len(names), *request.volume.geometry.shape) if planes else 0, np.float32)
         for drawn, axis, index in self._across(request.volume, planes, outline):
-            np.moveaxis(other, axis + 1, 1)[:, index] += (drawn.probability * _there(drawn))[which]
+            np.moveaxis(other, axis + 1, 1)[:, index] += drawn.likely[which]
             done += 1
             yield Progress(done / n_steps, f"Other planes: {done}")
         for drawn, index in self._slices(request.volume, request.plane, request.slices, outline):
             for k, name in zip(which, names, strict=True):
                 probability, sure = drawn.probability[k], float(drawn.presence[k])
                 if other.size:
-                    there = probability * _there(drawn)[k]
                     seen = np.moveaxis(other[names.index(name)], request.axis, 0)[index]
-                    probability, sure = (there + seen) / 3, 1.0
+                    probability, sure = (drawn.likely[k] + seen) / 3, 1.0
                 is_there = sure >= self.settings.present
                 region = (probability >= self.settings.cut) & is_there
                 likely[name] = max(likely[name], float(drawn.presence[k]))
-                quality = float(drawn.quality[k]) if is_there else 1 - sure
                 shown = probability if is_there else np.minimum(probability, sure)
-                gathered.add(name, index, Answer(shown, region, quality))
+                gathered.add(name, index, self._judged(shown, region, float(drawn.quality[k]), sure))
             done += 1
             yield Progress(done / n_steps, f"Slice {index}", gathered.partial())
         gathered.mask = self._without_specks(gathered)
         yield Progress(1.0, "Done")
         notes, self._notes = self._notes, []
         return gathered.result((*notes, *absent(gathered, likely)))
+
+    def _judged(
+        self, probability: NDArray[np.float32], region: NDArray[np.bool_], said: float, sure: float
+    ) -> Answer:
+        """An answer with the Dice to expect of it; of an empty one the chance that it is right."""
+        if sure < self.settings.present:
+            return Answer(probability, region, 1 - sure)
+        if not self.doubt.calibrations:
+            return Answer(probability, region, said)
+        expected, low, high = self.doubt.expect(AUTOMATIC, said)
+        return Answer(probability, region, expected, interval=(low, high))
 
     def _slices(
         self, volume: Volume, plane: Plane, slices: Sequence[int], outline: Outline
@@ -227,8 +249,3 @@ def known_task(request: Request, tasks: Mapping[str, Sequence[str]], model: str)
         f"'{model}' was not trained for {wanted}; choose one of its tasks ({', '.join(tasks)}), "
         "or outline a few slices and train it."
     )
-
-
-def _there(drawn: Drawn) -> NDArray[np.float32]:
-    """Presence (K, 1, 1) to weigh probabilities with."""
-    return drawn.presence[:, None, None]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_medseg.networks.sam_decoder import Encoded
 
 KINDS = ("box", "click", "clicks", "mask")
-EXAMPLES = "examples"  # the kind of an answer from examples
+EXAMPLES, AUTOMATIC = "examples", "automatic"  # kinds of answers without a prompt
 
 
 def kind_of(what: Pointed) -> str:

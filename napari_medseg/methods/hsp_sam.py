@@ -12,6 +12,7 @@ from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods._automatic import Automatic, AutomaticSettings, known_task
+from napari_medseg.methods._doubt import read_doubt
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,7 +48,8 @@ class SelfPrompted:
         self.network, self.sam, self.model = network, sam, model
         self.tasks = tasks_of(model)
         self.rows = rows_of(self.tasks)
-        self.runs = Automatic((network, sam), model.preparation, device, settings)
+        doubt = read_doubt(model.card, model.name)
+        self.runs = Automatic((network, sam), model.preparation, device, settings, doubt)
 
     @property
     def device(self) -> str:

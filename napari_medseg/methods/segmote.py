@@ -15,6 +15,7 @@ from napari_medseg.core.request import Request, Segmentation
 from napari_medseg.core.settings import setting
 from napari_medseg.core.volume import Volume
 from napari_medseg.methods._automatic import Automatic, AutomaticSettings, known_task
+from napari_medseg.methods._doubt import read_doubt
 from napari_medseg.methods._follow import Answer
 from napari_medseg.methods._shelf import SHELF_HELP
 from napari_medseg.methods.sam import Sam
@@ -85,7 +86,8 @@ class MixtureOfTokens:
 
         self.network, self.sam, self.model, self.settings = network, sam, model, settings
         self.tasks = tasks_of(model)
-        self.runs = Automatic((network, sam), model.preparation, device, settings)
+        doubt = read_doubt(model.card, model.name)
+        self.runs = Automatic((network, sam), model.preparation, device, settings, doubt)
         known = {name for names in self.tasks.values() for name in names}
         self.prompted = Prompted(Named(network, sam, known), model, settings, device)
 

@@ -91,7 +91,12 @@ def _calibrate(sources: Sequence[Path], out: Path, **words: Any) -> Job[Path]:
         from napari_medseg.workflow.lookup import with_backbone
 
         return (yield from calibrate_segicl(sources, with_backbone(model), **words))
-    raise TaskError(f"'{out.name}' is no model that can be calibrated; SAM and SegICL can.")
+    if model.card.get("tasks"):
+        from napari_medseg.learning.calibrate_automatic import calibrate_known
+        from napari_medseg.workflow.lookup import with_backbone
+
+        return (yield from calibrate_known(sources, with_backbone(model), **words))
+    raise TaskError(f"'{out.name}' is no model that can be calibrated; an adapter is judged by its round.")
 
 
 def _backbone(name: str = "") -> Model:

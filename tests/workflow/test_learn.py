@@ -12,6 +12,7 @@ from napari_medseg.core.progress import finish
 from napari_medseg.networks.weights import read_model
 from napari_medseg.workflow.lookup import cache_folder
 from tests.models import tiny_hsp_sam, tiny_sam
+from tests.networks.test_hsp_sam_models import adapter_on
 from tests.phantom_sets import patients, write_phantoms
 
 QUICK = {"canvas": 64, "picture": 64, "n_images": 1, "n_tasks": 1, "most_steps": 1, "rank": 2}
@@ -45,8 +46,8 @@ def test_a_sam_that_is_not_there_is_said(tmp_path: Path, data: Path) -> None:
 
 
 def test_only_some_models_are_calibrated(data: Path) -> None:
-    model = tiny_hsp_sam(cache_folder())
-    with pytest.raises(TaskError, match="no model that can be calibrated"):
+    model = adapter_on(tiny_hsp_sam(cache_folder()), cache_folder() / "nodes-1")
+    with pytest.raises(TaskError, match="an adapter is judged by its round"):
         finish(workflow.train([data], "calibrate", model.folder))
     with pytest.raises(TaskError, match="no settings"):
         finish(workflow.train([data], "calibrate", model.folder, settings={"rate": 1}))
