@@ -30,7 +30,6 @@ _NO_LOGIT = -20.0
 _AT_ONCE = 4  # slices a processor outlines together
 _ON_A_CARD = 16
 _LARGEST = 2**27  # voxels times structures for which the mean of three planes fits into memory
-NO_DOUBT = Doubt()
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 
 # Images (B, 3, S, S) -> logits (B, K, S, S), expected overlap (B, K) and presence (B, K), each 0 to 1.
@@ -82,10 +81,10 @@ class Automatic:
         preparation: Preparation,
         device: str,
         settings: AutomaticSettings,
-        doubt: Doubt = NO_DOUBT,
+        doubt: Doubt | None = None,
     ) -> None:
         self.networks, self.preparation, self.settings = networks, preparation, settings
-        self.doubt = doubt
+        self.doubt = doubt or Doubt()
         self.device, self.at_once = device, _ON_A_CARD if device.startswith("cuda") else _AT_ONCE
         self._notes: list[str] = []
         for network in networks:
