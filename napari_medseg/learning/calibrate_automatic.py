@@ -25,7 +25,7 @@ from napari_medseg.learning.data import read_datasets
 from napari_medseg.methods._doubt import AUTOMATIC
 from napari_medseg.networks.weights import amend_card
 
-_GOOD = 0.6  # mean Dice on the val split from which on a task is offered
+_GOOD = 0.6  # mean Dice on val slices that show the structure, from which on a task is offered
 _SLICES = 12  # of a volume that are asked for at most, around its middle
 
 
@@ -56,6 +56,7 @@ def calibrate_known(
     bare = {name: value for name, value in model.card.items() if name != "calibration"}
     method = entry.build(entry.settings(), replace(model, card=bare), device)
     scores: dict[str, list[float]] = {one.name: [] for one in datasets}
+    there: dict[str, list[float]] = {one.name: [] for one in datasets}  # of slices that show the structure
     pairs: list[tuple[float, float]] = []
     start = time.monotonic()
     for dataset, item in in_turn(datasets, "val", seed):
@@ -71,8 +72,9 @@ def calibrate_known(
         for name in dataset.task.structure_names:
             found = []
             for k, index in enumerate(slices):
-                drawn = answer.mask.on_slice(name, plane, k)
-                found.append(dice(drawn, truth.on_slice(name, plane, index)))
+                drawn, real = answer.mask.on_slice(name, plane, k), truth.on_slice(name, plane, index)
+                found.append(dice(drawn, real))
+                there[dataset.name] += [found[-1]] if real.any() else []
                 if drawn.any():
                     pairs.append((answer.quality[name][k], found[-1]))
             scores[dataset.name].append(float(np.mean(found)))
@@ -81,13 +83,20 @@ def calibrate_known(
     learnt = calibrate(*zip(*pairs, strict=True)) if pairs else None
     if learnt is None:
         raise TaskError("The val split of these sets gives too few answers to calibrate a model.")
-    measured = {slug: {"dice": round(float(np.mean(s)), 4), "n": len(s)} for slug, s in scores.items()}
+    measured = {
+        slug: {"dice": _mean(some), "dice_there": _mean(there[slug]), "n": len(some)}
+        for slug, some in scores.items()
+    }
     amend_card(model, {
         "validation": measured,
-        "offered": [slug for slug, about in measured.items() if about["dice"] >= _GOOD],
+        "offered": [slug for slug, about in measured.items() if about["dice_there"] >= _GOOD],
         "calibration": {AUTOMATIC: asdict(learnt)},
         "coverage": COVERAGE,
         "calibrated": datetime.now(UTC).date().isoformat(),
     })  # fmt: skip
     yield Progress(1.0, "written into the card")
     return model.folder
+
+
+def _mean(values: Sequence[float]) -> float:
+    return round(float(np.mean(values)), 4) if values else 0.0

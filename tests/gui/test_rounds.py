@@ -79,8 +79,9 @@ def test_what_ended_meanwhile_is_used_and_given_back(lessons, make_napari_viewer
     assert rows.isVisible() and rows.topLevelItem(0).text(0) == "disc"
 
     desk.panel.bench.add_structure("rim")  # a version is asked for just what it has learnt
-    chip.use_button.click()
-    desk.wait(chip.back_button.isVisible)
+    drawer = desk.panel.sections.learning  # its buttons stand for the chip's while it is open
+    drawer.use_button.click()
+    desk.wait(drawer.back_button.isVisible)
     desk.select_method("bright")
     desk.panel.bench.discard()
     desk.panel.sections.get_mask.runs.run_button.click()

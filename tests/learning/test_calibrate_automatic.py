@@ -27,7 +27,7 @@ def test_dice_and_what_is_offered_go_into_the_card(tmp_path: Path, monkeypatch: 
         card = read_model(model.folder, "session").card
         assert card["offered"] == offered
     assert card["validation"]["glands"]["n"] == 8  # two structures of four validation images
-    assert 0 <= card["validation"]["glands"]["dice"] <= 1
+    assert 0 <= card["validation"]["glands"]["dice_there"] <= card["validation"]["glands"]["dice"] <= 1
     assert set(read_doubt(card, "m").calibrations) == {AUTOMATIC}
     assert (model.folder / "weights.safetensors").read_bytes() == weights
 
