@@ -31,7 +31,7 @@ from napari_medseg.core.task import Rule, Task, task_of
 from napari_medseg.core.volume import Volume
 from napari_medseg.session.store import Session
 from napari_medseg.workflow.lookup import cache_folder
-from tests.models import tiny_hsp_sam, tiny_sam, tiny_segicl
+from tests.models import tiny_sam, tiny_segicl
 
 SHAPE = (3, 4, 5)
 
@@ -388,16 +388,6 @@ def test_the_demo_writes_pictures_masks_and_a_page(monkeypatch: pytest.MonkeyPat
     assert all(f'src="{name}.png"' in page for name in ("fundus", "brain", "spine", "phantom"))
     canal = np.asarray(nibabel.load(tmp_path / "demo" / "spine_mask.nii.gz").dataobj)  # type: ignore[attr-defined]
     assert canal.any() and not canal[:47].any() and not canal[70:].any()
-
-
-def test_the_demo_goes_on_without_a_click_where_there_is_a_model(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("napari_medseg.workflow.lookup._shipped_folder", lambda: tmp_path / "none")
-    tiny_hsp_sam(cache_folder(), {"fundus_disc_cup_drishti": ["disc", "cup"], "liver_ct_msd": ["liver"]})
-    written = {path.name for path in finish(workflow.demo(tmp_path / "demo", "cpu"))}
-    assert {"automatic.png", "automatic_mask.png"} <= written
-    assert "Without a click" in (tmp_path / "demo" / "index.html").read_text()
 
 
 def test_the_demo_goes_on_from_examples_where_there_is_a_model(

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NO_LOGIT = -20.0
-_AT_ONCE = 4  # slices a processor outlines together
-_ON_A_CARD = 16
+_AT_ONCE, _ON_A_CARD = 4, 16  # slices that a processor, and a graphics card, outlines together
 _LARGEST = 2**27  # voxels times structures for which the mean of three planes fits into memory
 _PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 
@@ -42,7 +41,7 @@ class AutomaticSettings:
 
     cut: float = setting(0.5, "Probability cut", low=0.05, high=0.95)
     present: float = setting(
-        0.5, "Presence cut", low=0.0, high=1.0, help="where a structure is less likely there, none is drawn"
+        0.0, "Presence cut", low=0.0, high=1.0, help="what is less likely there is not drawn; 0: the model's"
     )
     smallest: float = setting(
         2.0, "Smallest part", low=0.0, high=1000.0, unit="mm", help="diameter; in pixels without a spacing"
@@ -82,9 +81,10 @@ class Automatic:
         device: str,
         settings: AutomaticSettings,
         doubt: Doubt | None = None,
+        present: float = 0.5,
     ) -> None:
         self.networks, self.preparation, self.settings = networks, preparation, settings
-        self.doubt = doubt or Doubt()
+        self.doubt, self.present = doubt or Doubt(), settings.present or present
         self.device, self.at_once = device, _ON_A_CARD if device.startswith("cuda") else _AT_ONCE
         self._notes: list[str] = []
         for network in networks:
@@ -108,7 +108,7 @@ class Automatic:
                 if other.size:
                     seen = np.moveaxis(other[names.index(name)], request.axis, 0)[index]
                     probability, sure = (drawn.likely[k] + seen) / 3, 1.0
-                is_there = sure >= self.settings.present
+                is_there = sure >= self.present
                 region = (probability >= self.settings.cut) & is_there
                 likely[name] = max(likely[name], float(drawn.presence[k]))
                 shown = probability if is_there else np.minimum(probability, sure)
@@ -124,7 +124,7 @@ class Automatic:
         self, probability: NDArray[np.float32], region: NDArray[np.bool_], said: float, sure: float
     ) -> Answer:
         """An answer with the Dice to expect of it; of an empty one the chance that it is right."""
-        if sure < self.settings.present:
+        if sure < self.present:
             return Answer(probability, region, 1 - sure)
         if not self.doubt.calibrations:
             return Answer(probability, region, said)

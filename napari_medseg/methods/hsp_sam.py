@@ -48,8 +48,8 @@ class SelfPrompted:
         self.network, self.sam, self.model = network, sam, model
         self.tasks = tasks_of(model)
         self.rows = rows_of(self.tasks)
-        doubt = read_doubt(model.card, model.name)
-        self.runs = Automatic((network, sam), model.preparation, device, settings, doubt)
+        doubt, present = read_doubt(model.card, model.name), float(model.card.get("present", 0.5))
+        self.runs = Automatic((network, sam), model.preparation, device, settings, doubt, present)
 
     @property
     def device(self) -> str:

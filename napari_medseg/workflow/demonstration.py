@@ -16,7 +16,7 @@ from napari_medseg.core.prompts import Box, Point
 from napari_medseg.core.request import Example, Request
 from napari_medseg.core.task import task_of
 from napari_medseg.workflow.images import save_mask
-from napari_medseg.workflow.lookup import build, model_for, task, tasks
+from napari_medseg.workflow.lookup import build, model_for
 from napari_medseg.workflow.proposals import segment
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 # What a model has to beat, for a box and for a click.
 _BOX_FLOORS = {"ellipse": "ellipse in the box", "grabcut": "GrabCut"}
 _CLICK_FLOORS = {"grabcut": "GrabCut", "random walker": "random walker"}
-# Tasks of the model for known structures: one that the fundus photograph shows, and one that it cannot.
-_SHOWN, _NOT_SHOWN = "fundus_disc_cup_drishti", "liver_ct_msd"
 
 
 def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
@@ -58,13 +56,10 @@ def demo(out: Path, device: str = "auto") -> Job[list[Path]]:
         written += [picture, save_mask(mask, sample.volume, out / f"{sample.name}_mask{suffix}")]
         sections.append(f"<h2>{escape(sample.prompt.structure)}</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{picture.name}" alt="{escape(words)}">')
-    further = {"From three examples": _from_examples} if model_for("segicl") else {}
-    if model_for("hsp_sam") and {_SHOWN, _NOT_SHOWN} <= {task.slug for task in tasks()}:
-        further["Without a click"] = _without_a_click
-    for title, make_more in further.items():
-        more, words = yield from make_more(out, device)
+    if model_for("segicl"):
+        more, words = yield from _from_examples(out, device)
         written += more
-        sections.append(f"<h2>{title}</h2><p>{escape(words)}</p>")
+        sections.append(f"<h2>From three examples</h2><p>{escape(words)}</p>")
         sections.append(f'<img src="{more[0].name}" alt="{escape(words)}">')
     page = out / "index.html"
     page.write_text(_page(name, sections), encoding="utf-8")
@@ -98,29 +93,6 @@ def _from_examples(out: Path, device: str) -> Job[tuple[list[Path], str]]:
     beside(panels).save(picture)
     words = f"From {source}: the {name} on all 24 slices, Dice {dice(mask.of(name), truth.of(name)):.3f}."
     return [picture, save_mask(mask, volume, out / "examples_mask.nii.gz")], words
-
-
-def _without_a_click(out: Path, device: str) -> Job[tuple[list[Path], str]]:
-    """Outline what a model knows on a fundus photograph, and ask it there for what cannot be on it."""
-    from napari_medseg.workflow.pictures import beside, panel
-    from napari_medseg.workflow.samples import fundus
-
-    sample = fundus()
-    yield Progress(0.95, "outlining known structures without a click")
-    method, answers = build("hsp_sam", device=device), []
-    for slug in (_SHOWN, _NOT_SHOWN):
-        request = Request(sample.volume, sample.plane, (sample.index,), task(slug))
-        answers.append((yield from segment(method, request)))
-    found = answers[0].mask
-    panels = [
-        panel(sample, found.on_slice(name, sample.plane, 0), f"hsp_sam, {name}", with_prompt=False)
-        for name in found.names
-    ]
-    picture = out / "automatic.png"
-    beside(panels).save(picture)
-    words = f"From {sample.source}, asked for {', '.join(found.names)}. "
-    words += f"Asked for {', '.join(answers[1].mask.names)}: {' '.join(answers[1].notes) or 'it drew some.'}"
-    return [picture, save_mask(found, sample.volume, out / "automatic_mask.png")], words
 
 
 def _outlined(sample: Sample, method: Method) -> Job[Mask]:

@@ -18,7 +18,7 @@ from tests.networks.test_hsp_sam_models import adapter_on
 
 def test_it_outlines_a_known_task_without_a_prompt(tmp_path: Path) -> None:
     volume, _ = ct_phantom((6, 40, 40))
-    method = build(Settings(present=0.0), tiny_hsp_sam(tmp_path), "cpu")
+    method = build(Settings(present=1e-6), tiny_hsp_sam(tmp_path), "cpu")
     answer = finish(method.segment(Request(volume, "axial", (1, 2, 3), CT_TASK)))
     assert answer.mask.names == CT_TASK.structure_names
     assert all(len(values) == 3 for values in answer.quality.values())
@@ -26,7 +26,7 @@ def test_it_outlines_a_known_task_without_a_prompt(tmp_path: Path) -> None:
 
 def test_an_image_is_answered_alike_in_any_batch(tmp_path: Path) -> None:
     volume, _ = ct_phantom((6, 40, 40))
-    method = build(Settings(present=0.0, smallest=0.0), tiny_hsp_sam(tmp_path), "cpu")
+    method = build(Settings(present=1e-6, smallest=0.0), tiny_hsp_sam(tmp_path), "cpu")
     several = finish(method.segment(Request(volume, "axial", (1, 2, 3), CT_TASK)))
     alone = finish(method.segment(Request(volume, "axial", (2,), CT_TASK)))
     assert several.uncertainty is not None and alone.uncertainty is not None
@@ -41,6 +41,14 @@ def test_an_adapter_knows_its_one_task(tmp_path: Path) -> None:
     assert answer.mask.names == ("node",)
     with pytest.raises(TaskError, match="'nodes-1' was not trained for liver"):
         finish(method.segment(Request(volume, "axial", (2,), CT_TASK)))
+
+
+def test_a_card_may_say_from_which_presence_on_to_draw(tmp_path: Path) -> None:
+    model = tiny_hsp_sam(tmp_path)
+    sure = replace(model, card={**model.card, "present": 0.9})
+    assert build(Settings(), model, "cpu").runs.present == 0.5
+    assert build(Settings(), sure, "cpu").runs.present == 0.9
+    assert build(Settings(present=0.3), sure, "cpu").runs.present == 0.3
 
 
 def test_without_a_model_or_what_it_stands_on_it_is_said(tmp_path: Path) -> None:
