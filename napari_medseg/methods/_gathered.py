@@ -63,10 +63,12 @@ class Gathered:
 
 
 def absent(gathered: Gathered, chances: Mapping[str, float]) -> list[str]:
-    """A sentence for each structure that was found nowhere, with the largest chance it was given."""
+    """A sentence for each structure that was found nowhere, with its chance where the model denies it."""
     where = "on these slices" if len(gathered.request.slices) > 1 else "on this slice"
-    return [
-        f"No {name} found {where}; the model gives it a chance of {100 * chances[name]:.0f} % at most."
-        for name in gathered.mask.names
-        if name in chances and not gathered.mask.of(name).any()
-    ]
+    found = []
+    for name in gathered.mask.names:
+        if name in chances and not gathered.mask.of(name).any():
+            percent = f"{100 * chances[name]:.0f} %"
+            denied = f"; the model gives it a chance of {percent} at most" if chances[name] < 0.5 else ""
+            found.append(f"No {name} found {where}{denied}.")
+    return found

@@ -88,6 +88,11 @@ def test_one_slice_has_its_own_sentence_and_specks_in_its_plane() -> None:
     assert ask(ball(), n=1, smallest=10.0).mask.of("ball").sum() > 150
 
 
+def test_a_chance_that_denies_nothing_is_not_told() -> None:
+    answer = ask(ball(), lambda images: bright(images, presence=0.8), n=1, present=0.9)
+    assert answer.notes[0] == "No ball found on this slice."
+
+
 def test_three_planes_agree_on_a_ball_and_say_where_they_cannot() -> None:
     thick, alone = "the slices are too far apart", "it needs the whole volume"
     volume = ball()
