@@ -17,10 +17,10 @@ from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.core.task import Task
-from napari_medseg.learning.augment import moved, still
+from napari_medseg.learning.augment import moved, normalised, still
 from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.labelled import Labelled
-from napari_medseg.learning.outlines import Lessons, normalised, outline_loss
+from napari_medseg.learning.outlines import Lessons, outline_loss
 from napari_medseg.networks.hsp_sam import OWN, HspSam
 from napari_medseg.networks.hsp_sam_models import fresh_rows, load_hsp_sam, rows_of, tasks_of
 from napari_medseg.networks.official import OfficialSam

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_medseg.core.model import Preparation
 from napari_medseg.core.task import Task
 
 Random = np.random.Generator
@@ -121,3 +122,10 @@ def recolour(images: Tensor, random: Random, greys: float = 0.25, inverts: float
     images = torch.lerp(images, F.avg_pool2d(images, 3, 1, 1), draw(0.3, 1, 0.25, 0.0))
     images = images + torch.randn(images.shape) * draw(0.0, 0.06, 0.3, 0.0)
     return images.clamp(0, 1)
+
+
+def normalised(images: Tensor, preparation: Preparation) -> Tensor:
+    """Images (B, 3, Y, X) from 0 to 1 with the mean and standard deviation a network was made for."""
+    mean = torch.tensor(preparation.mean, device=images.device)[:, None, None]
+    std = torch.tensor(preparation.std, device=images.device)[:, None, None]
+    return (images - mean) / std

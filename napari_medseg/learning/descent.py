@@ -75,6 +75,11 @@ class Descent:
                 group["lr"] = times * self.rate * warm * (0.505 + 0.495 * math.cos(math.pi * done))
             yield done
 
+    @property
+    def minutes(self) -> float:
+        """How long the steps have taken so far."""
+        return self._spent / 60
+
     def learn(self, *parts: Mapping[str, Tensor] | Iterator[Mapping[str, Tensor]]) -> None:
         """Make one step down the sum of all losses, named for the running means.
 

@@ -15,10 +15,11 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
+from napari_medseg.learning.augment import normalised
 from napari_medseg.learning.data import Dataset, read_datasets
 from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.labelled import labelled_dataset
-from napari_medseg.learning.outlines import Lessons, normalised, outline_loss
+from napari_medseg.learning.outlines import Lessons, outline_loss
 from napari_medseg.learning.release import Seen, advance, begin_run, release, save_state
 from napari_medseg.learning.release import resume as resume_from
 from napari_medseg.networks.hsp_sam import HspSam
@@ -104,7 +105,7 @@ def train_hsp_sam(
     else:
         average.load_state_dict(network.state_dict())
     record = {"recipe": "hsp_sam", "seed": seed, "device": device, "backbone": backbone.name}
-    seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
+    seen = begin_run(seen, record | asdict(settings))
     kept = (out, parts, preparation, datasets, numbers, tasks, backbone)
 
     def wrong() -> Iterator[dict[str, Tensor]]:
@@ -118,7 +119,7 @@ def train_hsp_sam(
     for done in descent.steps():
         descent.learn(wrong())
         descent.average(average, network, settings.average)
-        seen = advance(seen, settings.n_tasks * settings.n_images)
+        seen = advance(seen, settings.n_tasks * settings.n_images, descent.minutes)
         if descent.is_time_to_save():
             _keep(*kept, seen)
         yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))

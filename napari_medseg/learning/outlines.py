@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from napari_medseg.core.errors import TaskError
-from napari_medseg.core.model import Preparation
 from napari_medseg.core.task import Task
 from napari_medseg.learning.augment import freedom, grids, moved, recolour
 from napari_medseg.learning.labelled import Labelled, may_show
@@ -159,10 +158,3 @@ def _eq3(masks: Tensor, truth: Tensor) -> Tensor:
     entropy = F.binary_cross_entropy_with_logits(masks, truth, reduction="none").mean((2, 3))
     dice: Tensor = loss(masks, truth)[..., 0, 0]
     return 0.8 * dice + 0.2 * entropy
-
-
-def normalised(images: Tensor, preparation: Preparation) -> Tensor:
-    """Images (B, 3, Y, X) from 0 to 1 with the mean and standard deviation a network was made for."""
-    mean = torch.tensor(preparation.mean, device=images.device)[:, None, None]
-    std = torch.tensor(preparation.std, device=images.device)[:, None, None]
-    return (images - mean) / std

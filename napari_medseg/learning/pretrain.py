@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
+from napari_medseg.learning.augment import normalised
 from napari_medseg.learning.clicks import correct, first_prompts
 from napari_medseg.learning.data import Dataset, read_datasets
 from napari_medseg.learning.descent import Descent
@@ -111,7 +112,7 @@ def pretrain(
         loss = _loss(network, sample, n_corrections, random, teacher, pupil, settings.distil)
         descent.learn({"loss": loss})
         descent.average(average, network, settings.average)
-        seen = advance(seen, sample.targets.shape[0] * sample.targets.shape[1])
+        seen = advance(seen, sample.targets.shape[0] * sample.targets.shape[1], descent.minutes)
         if descent.is_time_to_save():
             _keep(out, parts, preparation, datasets, seen)
         yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
@@ -131,14 +132,11 @@ def _loss(
     """Loss of first prompts and of some corrections, and of foretelling the teacher's features."""
     device = next(network.parameters()).device
     images = sample.images.to(device)
-    preparation = Preparation()
-    mean = torch.tensor(preparation.mean, device=device)[:, None, None]
-    std = torch.tensor(preparation.std, device=device)[:, None, None]
     n_images, n_targets = sample.targets.shape[:2]
     truth = sample.targets.reshape(-1, *sample.targets.shape[2:])
     pointed = sample.pointed.reshape(truth.shape)
     owner = torch.arange(n_images, device=device).repeat_interleave(n_targets)
-    looked = network.encode((images - mean) / std)
+    looked = network.encode(normalised(images, Preparation()))
     encoded = looked.take(owner)
     wanted = F.avg_pool2d(torch.from_numpy(truth).to(device).float()[:, None], 2)
     marks = first_prompts(pointed, random, np.asarray(~truth.any((1, 2))), sample.is_vague.ravel())

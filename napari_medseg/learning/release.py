@@ -63,10 +63,10 @@ def begin_run(seen: Seen, record: dict[str, Any]) -> Seen:
     return {**seen, "runs": [*seen.get("runs", []), run]}
 
 
-def advance(seen: Seen, samples: int) -> Seen:
-    """Count one more step and its samples."""
+def advance(seen: Seen, samples: int, minutes: float) -> Seen:
+    """Count one more step and its samples; `minutes` are those of the run so far, not those it was given."""
     steps = seen["steps"] + 1
-    runs = [*seen["runs"][:-1], {**seen["runs"][-1], "to_step": steps}]
+    runs = [*seen["runs"][:-1], {**seen["runs"][-1], "to_step": steps, "minutes": round(minutes, 1)}]
     return {**seen, "steps": steps, "samples": seen["samples"] + samples, "runs": runs}
 
 

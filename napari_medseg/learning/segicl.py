@@ -22,6 +22,7 @@ from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model
 from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
+from napari_medseg.learning.augment import normalised
 from napari_medseg.learning.data import Dataset, read_datasets
 from napari_medseg.learning.descent import Descent
 from napari_medseg.learning.episodes import Episodes, Study, load_targets
@@ -114,7 +115,7 @@ def train_segicl(
         studies = [episodes.draw(settings.n_images) for _ in range(settings.n_studies)]
         descent.learn(_losses(network, eye, studies, backbone, random, settings.denoised, 1.0 - 0.9 * done))
         descent.average(average, network, settings.average)
-        seen = advance(seen, settings.n_studies * settings.n_images)
+        seen = advance(seen, settings.n_studies * settings.n_images, descent.minutes)
         if descent.is_time_to_save():
             _keep(out, parts, backbone, numbers, datasets, seen)
         yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))
@@ -139,10 +140,8 @@ def _losses(
     )
     n_shots = int(random.choice(_SHOTS, p=_CHANCE))
     members, text = who_explains_whom(studies, masks, n_shots, random)
-    preparation = backbone.preparation
-    mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (preparation.mean, preparation.std))
     with torch.no_grad():
-        encoded = eye.encode((images - mean) / std)
+        encoded = eye.encode(normalised(images, backbone.preparation))
     small, valid = F.avg_pool2d(masks, 4), F.avg_pool2d(valid, 4)
     seen = network.see(encoded, valid)
     hints = network.hints(seen, network.remember(seen, small), members)

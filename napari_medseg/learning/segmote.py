@@ -18,7 +18,7 @@ from torch import Tensor
 
 from napari_medseg.core.errors import TaskError
 from napari_medseg.core.model import Model, Preparation
-from napari_medseg.core.progress import Job, Progress, finish
+from napari_medseg.core.progress import Job, Progress
 from napari_medseg.core.settings import setting
 from napari_medseg.learning.data import Dataset, read_datasets
 from napari_medseg.learning.descent import Descent
@@ -102,12 +102,11 @@ def train_segmote(
     datasets = [one for one in read_datasets(sources) if one.role == "seen"]
     if not datasets:
         raise TaskError("There is nothing to train on: all data sets there are marked unseen.")
-    preparation = Preparation(long_side=settings.canvas)
+    preparation = replace(backbone.preparation, long_side=settings.canvas)
     start = time.monotonic()
     tasks = []
-    for position, dataset in enumerate(datasets):
-        yield Progress(0.0, f"Reading {dataset.name} ({position + 1} of {len(datasets)})")
-        tasks.append((dataset.task, finish(labelled_dataset(dataset, "train", preparation))))
+    for dataset in datasets:
+        tasks.append((dataset.task, (yield from labelled_dataset(dataset, "train", preparation))))
     sam = load_sam(backbone).to(device).requires_grad_(False)
     numbers = numbers_for(sam, settings)
     network, average = SegMoTE(**numbers).to(device), SegMoTE(**numbers).to(device).eval()
@@ -121,7 +120,7 @@ def train_segmote(
         average.load_state_dict(network.state_dict())
     begun = seen["steps"] > 0
     record = {"recipe": "segmote", "seed": seed, "device": device, "backbone": backbone.name}
-    seen = begin_run(seen, record | {"minutes": minutes} | asdict(settings))
+    seen = begin_run(seen, record | asdict(settings))
     kept = (out, parts, preparation, datasets, numbers, backbone)
     network.train()
     with tempfile.TemporaryDirectory(prefix="segmote-") as folder:
@@ -138,7 +137,7 @@ def train_segmote(
             n_turns = 1 + int(random.random() < settings.again)
             descent.learn(_turns(network, sam, asker, questions, n_turns, softly, settings, random))
             descent.average(average, network, settings.average)
-            seen = advance(seen, settings.n_questions)
+            seen = advance(seen, settings.n_questions, descent.minutes)
             if descent.is_time_to_save():
                 _keep(*kept, seen)
             yield Progress(done, f"Step {seen['steps']}", numbers=dict(descent.running))

@@ -21,6 +21,7 @@ from napari_medseg.imaging.edit import remove_islands
 from napari_medseg.imaging.prepare import frame_of, grey_limits, normalise, picture
 from napari_medseg.methods._doubt import AUTOMATIC, Doubt
 from napari_medseg.methods._follow import Answer
+from napari_medseg.methods._full import SAID, give_way
 from napari_medseg.methods._gathered import Gathered, absent
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class Automatic:
     ----------
     networks : sequence of torch modules
         Moved to the device, and to the processor when a card is full.
+    present : float
+        Presence from which on a structure is drawn, unless the settings say another.
     """
 
     def __init__(
@@ -86,6 +89,8 @@ class Automatic:
         self.networks, self.preparation, self.settings = networks, preparation, settings
         self.doubt, self.present = doubt or Doubt(), settings.present or present
         self.device, self.at_once = device, _ON_A_CARD if device.startswith("cuda") else _AT_ONCE
+        self.chances: dict[str, list[float]] = {}  # presence on the slices asked for last, in order
+        self._limits: tuple[Volume, tuple[float, float]] | None = None
         self._notes: list[str] = []
         for network in networks:
             network.to(device)
@@ -94,7 +99,7 @@ class Automatic:
         """Outline the structures wanted, of those a network knows in its order."""
         names = [name for name in request.wanted if name in known]
         which = [list(known).index(name) for name in names]
-        gathered, likely = Gathered(request, names), dict.fromkeys(names, 0.0)
+        gathered, self.chances = Gathered(request, names), {name: [] for name in names}
         planes = self._planes(request, len(names))
         done, n_steps = 0, len(request.slices) + sum(request.volume.n_slices(plane) for plane in planes)
         other = np.zeros((len(names), *request.volume.geometry.shape) if planes else 0, np.float32)
@@ -105,12 +110,12 @@ class Automatic:
         for drawn, index in self._slices(request.volume, request.plane, request.slices, outline):
             for k, name in zip(which, names, strict=True):
                 probability, sure = drawn.probability[k], float(drawn.presence[k])
+                self.chances[name].append(sure)
                 if other.size:
                     seen = np.moveaxis(other[names.index(name)], request.axis, 0)[index]
                     probability, sure = (drawn.likely[k] + seen) / 3, 1.0
                 is_there = sure >= self.present
                 region = (probability >= self.settings.cut) & is_there
-                likely[name] = max(likely[name], float(drawn.presence[k]))
                 shown = probability if is_there else np.minimum(probability, sure)
                 gathered.add(name, index, self._judged(shown, region, float(drawn.quality[k]), sure))
             done += 1
@@ -118,6 +123,7 @@ class Automatic:
         gathered.mask = self._without_specks(gathered)
         yield Progress(1.0, "Done")
         notes, self._notes = self._notes, []
+        likely = {name: max(chances) for name, chances in self.chances.items()}
         return gathered.result((*notes, *absent(gathered, likely)))
 
     def _judged(
@@ -135,8 +141,9 @@ class Automatic:
         self, volume: Volume, plane: Plane, slices: Sequence[int], outline: Outline
     ) -> Iterator[tuple[Drawn, int]]:
         """The answers for slices, in batches."""
-        limits = grey_limits(volume, self.preparation)
-        done = 0
+        if self._limits is None or self._limits[0] is not volume:
+            self._limits = volume, grey_limits(volume, self.preparation)
+        done, limits = 0, self._limits[1]
         while done < len(slices):
             part = slices[done : done + self.at_once]
             pictures = [picture(volume, plane, index, limits) for index in part]
@@ -208,22 +215,13 @@ class Automatic:
         return mask
 
     def _fall_back(self) -> None:
-        """Go on with one slice at a time, then with the processor, and say so.
-
-        Raises
-        ------
-        TaskError
-            If even the processor's memory is full.
-        """
-        if self.at_once > 1:
-            self.at_once = 1
-            return
-        if self.device == "cpu":
-            raise TaskError("There is not enough memory for this image; close other programs and try again.")
-        self._notes.append("The graphics card's memory is full; the processor goes on, more slowly.")
-        self.device, self.at_once = "cpu", _AT_ONCE
-        for network in self.networks:
-            network.to("cpu")
+        """Go on with one slice at a time, then with the processor, and say so."""
+        self.at_once, device = give_way(self.at_once, self.device)
+        if device != self.device:
+            self._notes.append(SAID)
+            self.device = device
+            for network in self.networks:
+                network.to(device)
 
 
 def known_task(request: Request, tasks: Mapping[str, Sequence[str]], model: str) -> str:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_medseg.core.errors import TaskError
 from napari_medseg.core.geometry import Plane
 from napari_medseg.core.model import Preparation
 from napari_medseg.core.volume import Volume
 from napari_medseg.imaging.prepare import Frame, Picture, frame_of, grey_limits, normalise, picture
+from napari_medseg.methods._full import SAID, give_way
 from napari_medseg.methods._shelf import Shelf, key_of
 
 if TYPE_CHECKING:
@@ -189,21 +189,12 @@ class Looks:
         self._seen, self._last, self._bytes = None, [], 0
 
     def _fall_back(self) -> None:
-        """Go on with one slice at a time, then with the processor, and say so.
-
-        Raises
-        ------
-        TaskError
-            If even the processor's memory is full.
-        """
-        if self.at_once > 1:
-            self.at_once = 1
-            return
-        if self.device == "cpu":
-            raise TaskError("There is not enough memory for this image; close other programs and try again.")
-        self._notes.append("The graphics card's memory is full; the processor goes on, more slowly.")
-        self._forget()
-        self.device, self.network = "cpu", self.network.to("cpu")
+        """Go on with one slice at a time, then with the processor, and say so."""
+        self.at_once, device = give_way(self.at_once, self.device)
+        if device != self.device:
+            self._notes.append(SAID)
+            self._forget()
+            self.device, self.network = device, self.network.to(device)
 
 
 def _parts(encoded: Encoded) -> list[dict[str, Tensor]]:

@@ -21,8 +21,9 @@ from napari_medseg.benchmarks.baselines.material import PREPARATION, Material, R
 from napari_medseg.core.errors import MedsegError
 from napari_medseg.core.metrics import dice
 from napari_medseg.core.progress import Job, Progress
+from napari_medseg.learning.augment import normalised
 from napari_medseg.learning.labelled import Labelled
-from napari_medseg.learning.outlines import Lessons, normalised
+from napari_medseg.learning.outlines import Lessons
 
 ABSENT = 0.12  # share of pictures without the task, as for HSP-SAM
 _BATCH, _RATE, _DECAY = 4, 1e-3, 1e-4
